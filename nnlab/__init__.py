@@ -1,0 +1,38 @@
+"""nnlab shows where gradients die in a neural network, why they die, and what to change.
+
+Names load on first use: `import nnlab` alone imports neither torch nor altair.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ACTIVATIONS": "nnlab.activations",
+    "DATASETS": "nnlab.datasets",
+    "INITIALIZERS": "nnlab.initializers",
+    "METRICS": "nnlab.metrics",
+    "ExperimentConfig": "nnlab.config",
+    "Finding": "nnlab.diagnosis",
+    "Run": "nnlab.run",
+    "build_model": "nnlab.model",
+    "diagnose": "nnlab.snapshot",
+    "load_dataset": "nnlab.datasets",
+    "load_run": "nnlab.runfile",
+    "train": "nnlab.trainer",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 (one list of names, not two that can drift apart)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nnlab' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

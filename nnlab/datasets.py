@@ -1,0 +1,344 @@
+"""The datasets: one registry entry makes one more choice everywhere. Real ones come with scikit-learn.
+
+Inputs are standardised by the training split; the split is 80/20, stratified and the same for every
+seed. Generated data are drawn from the experiment's seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnlab.streams import numpy_stream, stream_seed
+
+if TYPE_CHECKING:
+    from nnlab.config import ExperimentConfig
+
+Points = tuple[np.ndarray, np.ndarray]
+
+TEST_SHARE = 0.2
+SPLIT_SEED = 0  # one split for all seeds, so that seeds differ in weights and batches only
+GAUSSIAN_FEATURES = 64  # as many as digits has, so that both networks have the same shape
+GAUSSIAN_CLASSES = 10
+SPIRAL_TURNS = 1.75  # as TensorFlow Playground draws it
+
+
+@dataclass(frozen=True)
+class Data:
+    """One dataset, split and standardised.
+
+    `x_*` have shape (examples, features), float32; `y_*` shape (examples,), int64 class numbers, or
+    float32 values for the task "regression". `classes` names the classes, () for regression. `notes`
+    says in words what happened to the data on the way (constant features, dropped rows).
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    task: str
+    classes: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_features(self) -> int:
+        """Width of the input layer."""
+        return int(self.x_train.shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        """Width of the output layer: one per class, or 1 for regression."""
+        return len(self.classes) or 1
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of all numbers of the dataset, for the run file."""
+        digest = hashlib.sha256()
+        for part in (self.x_train, self.y_train, self.x_test, self.y_test):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A source of points: a `load` callable for real data, a `generate` callable for drawn data.
+
+    `load()` gives scikit-learn's Bunch; `generate(samples, noise, seed)` gives x (samples, features)
+    and y (samples,). Both are None for `csv`, whose points come from a file.
+    """
+
+    name: str
+    label: str
+    formula: str
+    source: str
+    description: str
+    n_features: int | None
+    n_classes: int | None
+    load: Callable[[], Any] | None = None
+    generate: Callable[[int, float, int], Points] | None = None
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether `samples` and `noise` have a say."""
+        return self.generate is not None
+
+    @property
+    def needs_file(self) -> bool:
+        """Whether a file must be named."""
+        return self.load is None and self.generate is None
+
+
+def _sklearn(loader: str) -> Callable[[], Any]:
+    def load() -> Any:
+        from sklearn import datasets
+
+        return getattr(datasets, loader)()
+
+    return load
+
+
+def _random_state(seed: int) -> int:
+    return stream_seed(seed, "data") % 2**32
+
+
+def _xor(samples: int, noise: float, seed: int) -> Points:
+    generator = numpy_stream(seed, "data")
+    corner = np.arange(samples) % 4
+    corners = np.stack([corner // 2, corner % 2], axis=1).astype(float)
+    labels = (corner // 2) ^ (corner % 2)
+    return corners + noise * generator.standard_normal(corners.shape), labels
+
+
+def _moons(samples: int, noise: float, seed: int) -> Points:
+    from sklearn.datasets import make_moons
+
+    return make_moons(samples, noise=noise, random_state=_random_state(seed))
+
+
+def _circles(samples: int, noise: float, seed: int) -> Points:
+    from sklearn.datasets import make_circles
+
+    return make_circles(samples, noise=noise, factor=0.5, random_state=_random_state(seed))
+
+
+def _blobs(samples: int, noise: float, seed: int) -> Points:
+    generator = numpy_stream(seed, "data")
+    labels = np.arange(samples) % 2
+    centers = np.array([[-1.0, -1.0], [1.0, 1.0]])
+    return centers[labels] + noise * generator.standard_normal((samples, 2)), labels
+
+
+def _spiral(samples: int, noise: float, seed: int) -> Points:
+    generator = numpy_stream(seed, "data")
+    labels = np.arange(samples) % 2
+    radius = (np.arange(samples) // 2 + 1) / max(1, samples // 2)
+    angle = 2 * np.pi * SPIRAL_TURNS * radius + np.pi * labels
+    points = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
+    return points + noise * generator.standard_normal(points.shape), labels
+
+
+def _gaussian(samples: int, noise: float, seed: int) -> Points:
+    generator = numpy_stream(seed, "data")
+    points = generator.standard_normal((samples, GAUSSIAN_FEATURES))
+    return points, generator.integers(0, GAUSSIAN_CLASSES, samples)
+
+
+_ENTRIES = (
+    Dataset(
+        name="digits",
+        label="Handwritten digits (8 x 8)",
+        formula=r"x \in \{0..16\}^{64},\ y \in \{0..9\}",
+        source="Alpaydin & Kaynak 1998, UCI; scikit-learn's load_digits",
+        description="1,797 scanned digits of 8 x 8 gray pixels, 10 classes.",
+        n_features=64,
+        n_classes=10,
+        load=_sklearn("load_digits"),
+    ),
+    Dataset(
+        name="iris",
+        label="Iris flowers",
+        formula=r"x \in \mathbb{R}^{4},\ y \in \{0, 1, 2\}",
+        source="Fisher 1936; scikit-learn's load_iris",
+        description="150 flowers, 4 measurements, 3 species.",
+        n_features=4,
+        n_classes=3,
+        load=_sklearn("load_iris"),
+    ),
+    Dataset(
+        name="wine",
+        label="Wine",
+        formula=r"x \in \mathbb{R}^{13},\ y \in \{0, 1, 2\}",
+        source="Aeberhard & Forina 1991, UCI; scikit-learn's load_wine",
+        description="178 wines, 13 chemical measurements, 3 growers.",
+        n_features=13,
+        n_classes=3,
+        load=_sklearn("load_wine"),
+    ),
+    Dataset(
+        name="breast_cancer",
+        label="Breast cancer",
+        formula=r"x \in \mathbb{R}^{30},\ y \in \{0, 1\}",
+        source="Street, Wolberg & Mangasarian 1993; scikit-learn's load_breast_cancer",
+        description="569 tumours, 30 measurements of cell nuclei, 2 classes.",
+        n_features=30,
+        n_classes=2,
+        load=_sklearn("load_breast_cancer"),
+    ),
+    Dataset(
+        name="xor",
+        label="XOR",
+        formula=r"y = x_1 \oplus x_2",
+        source="Minsky & Papert 1969",
+        description="Four corners of a square, equal labels across the diagonal, with noise.",
+        n_features=2,
+        n_classes=2,
+        generate=_xor,
+    ),
+    Dataset(
+        name="moons",
+        label="Two moons",
+        formula=r"x \in \mathbb{R}^{2},\ y \in \{0, 1\}",
+        source="scikit-learn's make_moons",
+        description="Two half circles that reach into each other.",
+        n_features=2,
+        n_classes=2,
+        generate=_moons,
+    ),
+    Dataset(
+        name="circles",
+        label="Two circles",
+        formula=r"y = [\,|x| < 3/4\,]",
+        source="scikit-learn's make_circles, factor 0.5",
+        description="A ring around a ring.",
+        n_features=2,
+        n_classes=2,
+        generate=_circles,
+    ),
+    Dataset(
+        name="spiral",
+        label="Spiral",
+        formula=r"x = r\,(\sin(3.5\pi r + \pi y), \cos(3.5\pi r + \pi y))",
+        source="Lang & Witbrock 1988; the turns of TensorFlow Playground",
+        description="Two arms of a spiral, the hardest of the flat ones.",
+        n_features=2,
+        n_classes=2,
+        generate=_spiral,
+    ),
+    Dataset(
+        name="blobs",
+        label="Two blobs",
+        formula=r"x \sim N(\pm(1, 1), \mathrm{noise}^2)",
+        source="Two Gaussians; the linear one",
+        description="Two round clouds that a straight line separates.",
+        n_features=2,
+        n_classes=2,
+        generate=_blobs,
+    ),
+    Dataset(
+        name="gaussian",
+        label="Gaussian noise (theory's input)",
+        formula=r"x \sim N(0, I_{64}),\ y \sim U\{0..9\}",
+        source="The input that mean-field theory assumes; Schoenholz et al. 2017",
+        description="64 standard normal inputs with random labels: nothing to learn, only signals.",
+        n_features=GAUSSIAN_FEATURES,
+        n_classes=GAUSSIAN_CLASSES,
+        generate=_gaussian,
+    ),
+    Dataset(
+        name="csv",
+        label="A CSV file",
+        formula=r"(x, y) \in \text{file}",
+        source="Your own file",
+        description="A table with a header line, one row per example.",
+        n_features=None,
+        n_classes=None,
+    ),
+)
+
+DATASETS: dict[str, Dataset] = {entry.name: entry for entry in _ENTRIES}
+
+
+def _split(y: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Give the training rows, the test rows, and a note where stratifying was impossible."""
+    from sklearn.model_selection import train_test_split
+
+    rows = np.arange(len(y))
+    options = {"test_size": TEST_SHARE, "random_state": SPLIT_SEED}
+    counts = np.unique(y, return_counts=True)[1]
+    n_test = int(np.ceil(len(y) * TEST_SHARE))
+    stratify = task == "classification" and counts.min() >= 2 and n_test >= len(counts)
+    train, test = train_test_split(rows, stratify=y if stratify else None, **options)
+    if stratify or task == "regression":
+        return train, test, ()
+    return train, test, ("too few examples of a class to split by class: split at random",)
+
+
+def _standardize(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    mean, std = x[train].mean(axis=0), x[train].std(axis=0)
+    constant = int((std == 0).sum())
+    scaled = ((x - mean) / np.where(std == 0, 1.0, std)).astype(np.float32)
+    if not constant:
+        return scaled, ()
+    return scaled, (f"{constant} of {x.shape[1]} inputs are constant and carry no information",)
+
+
+def prepare(
+    x: np.ndarray,
+    y: np.ndarray,
+    task: str,
+    classes: tuple[str, ...],
+    feature_names: tuple[str, ...],
+    notes: tuple[str, ...] = (),
+) -> Data:
+    """Split and standardise x of shape (examples, features) and y of shape (examples,)."""
+    train, test, split_notes = _split(y, task)
+    scaled, scale_notes = _standardize(np.asarray(x, dtype=np.float64), train)
+    labels = y.astype(np.int64 if task == "classification" else np.float32)
+    return Data(
+        x_train=scaled[train],
+        y_train=labels[train],
+        x_test=scaled[test],
+        y_test=labels[test],
+        task=task,
+        classes=classes,
+        feature_names=feature_names,
+        notes=notes + split_notes + scale_notes,
+    )
+
+
+def _load_real(entry: Dataset) -> Data:
+    assert entry.load is not None
+    bunch = entry.load()
+    classes = tuple(str(name) for name in bunch.target_names)
+    names = tuple(str(name) for name in bunch.feature_names)
+    return prepare(bunch.data, bunch.target, "classification", classes, names)
+
+
+def _generate(entry: Dataset, config: ExperimentConfig) -> Data:
+    assert entry.generate is not None
+    assert entry.n_classes is not None
+    x, y = entry.generate(config.samples, config.noise, config.seed)
+    classes = tuple(str(number) for number in range(entry.n_classes))
+    names = tuple(f"x{number + 1}" for number in range(x.shape[1]))
+    return prepare(x, y, "classification", classes, names)
+
+
+def load_dataset(config: ExperimentConfig) -> Data:
+    """Load, split and standardise the dataset of an experiment.
+
+    Raises:
+        ValueError: a CSV file is missing, unreadable or unusable; the message names the field.
+    """
+    entry = DATASETS[config.dataset]
+    if entry.needs_file:
+        from nnlab.csvfile import load_csv
+
+        return load_csv(config)
+    if entry.is_generated:
+        return _generate(entry, config)
+    return _load_real(entry)

@@ -1,0 +1,233 @@
+"""Run: the records of one experiment in memory, and the tidy frames everything else is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from nnlab.config import ExperimentConfig
+from nnlab.histogram import QUANTITIES, bin_rows
+from nnlab.metrics import METRICS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nnlab.diagnosis import Finding
+
+STATUSES = (
+    "running",
+    "completed",
+    "stopped",
+    "timed_out",
+    "diverged",
+    "stalled",
+    "failed",
+    "interrupted",
+)
+
+METRIC_COLUMNS = ("step", "layer", "layer_index", "metric", "value")
+HISTOGRAM_COLUMNS = (
+    "step",
+    "layer",
+    "layer_index",
+    "quantity",
+    "bin_left",
+    "bin_right",
+    "count",
+)
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """What is known of a layer without looking at its numbers.
+
+    `activation` is a registry name, or the class name of an activation nnlab does not know.
+    `weight_shape` is (fan_out, fan_in, ...). `notes` says what could not be measured, and why.
+    """
+
+    name: str
+    index: int
+    activation: str
+    weight_shape: tuple[int, ...]
+    trainable: bool = True
+    slope_sup: float = 1.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """The network after `step` updates.
+
+    `layers` maps a metric to one number a layer: all layers, or all but the output for those that mean
+    nothing there. `network` maps a metric to its number. `histograms` maps a quantity to one array of
+    counts a layer, None where it was not measured. What was not taken at this record is absent.
+    """
+
+    step: int
+    layers: Mapping[str, np.ndarray]
+    network: Mapping[str, float]
+    histograms: Mapping[str, Sequence[np.ndarray | None]] = field(default_factory=dict)
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the costly diagnostics were taken here too."""
+        return bool(self.histograms)
+
+
+def is_probe_record(number: int, *, last: bool) -> bool:
+    """Tell whether record `number` (from 0) takes the costly diagnostics too (design.md, section 3)."""
+    if number < 8 or last:
+        return True
+    return bool(number % 2 ** (number.bit_length() - 1 - 3) == 0)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment with all its records, wherever they came from.
+
+    `config` is None for a model that nnlab did not build. `notes` says in words what a reader of the
+    numbers must know (an effective batch size, dropped rows, a torn line).
+    """
+
+    config: ExperimentConfig | None
+    status: str
+    layers: tuple[LayerInfo, ...]
+    records: tuple[StepRecord, ...]
+    environment: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+    model: nn.Module | None = None
+
+    @property
+    def hidden(self) -> tuple[LayerInfo, ...]:
+        """All layers but the output."""
+        return self.layers[:-1]
+
+    @property
+    def depth(self) -> int:
+        """Number of hidden layers."""
+        return len(self.layers) - 1
+
+    @property
+    def title(self) -> str:
+        """The experiment in one line."""
+        if self.config is not None:
+            return self.config.words
+        return f"{self.environment.get('model', 'your model')} · {len(self.layers)} layers"
+
+    @cached_property
+    def steps(self) -> np.ndarray:
+        """The recorded steps, shape (records,)."""
+        return np.array([record.step for record in self.records], dtype=int)
+
+    def series(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """Give the steps at which a metric was taken and its values there.
+
+        Values have shape (records, layers) for a layer's metric and (records,) for the network's.
+        """
+        layered = METRICS[metric].scope == "layer"
+        taken = [r for r in self.records if metric in (r.layers if layered else r.network)]
+        steps = np.array([record.step for record in taken], dtype=int)
+        rows = [record.layers[metric] if layered else record.network[metric] for record in taken]
+        return steps, np.array(rows, dtype=float)
+
+    def record_at(self, step: int, *, probe: bool = False) -> StepRecord:
+        """Give the record nearest to a step; with `probe`, the nearest one with histograms."""
+        candidates = [r for r in self.records if r.is_probe] if probe else self.records
+        if not candidates:
+            raise ValueError(f"step: {step}: the run has no records of this kind")
+        return min(candidates, key=lambda record: abs(record.step - step))
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """The tidy frame of METRIC_COLUMNS, one row per record, layer and metric."""
+        parts = [self._network_rows(), *(self._layer_rows(name) for name in METRICS)]
+        frame = pd.concat([part for part in parts if len(part)], ignore_index=True)
+        frame = frame.sort_values(["step", "layer_index"], kind="stable", ignore_index=True)
+        return frame[list(METRIC_COLUMNS)]
+
+    def _network_rows(self) -> pd.DataFrame:
+        rows = [
+            (record.step, "network", 0, name, float(value))
+            for record in self.records
+            for name, value in record.network.items()
+        ]
+        return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
+
+    def _layer_rows(self, metric: str) -> pd.DataFrame:
+        if METRICS[metric].scope == "network":
+            return pd.DataFrame(columns=list(METRIC_COLUMNS))
+        steps, values = self.series(metric)
+        if not values.size:
+            return pd.DataFrame(columns=list(METRIC_COLUMNS))
+        layers = self.layers[: values.shape[1]]
+        return pd.DataFrame(
+            {
+                "step": np.repeat(steps, len(layers)),
+                "layer": [layer.name for layer in layers] * len(steps),
+                "layer_index": [layer.index for layer in layers] * len(steps),
+                "metric": metric,
+                "value": values.ravel(),
+            }
+        )
+
+    @cached_property
+    def histograms(self) -> pd.DataFrame:
+        """The tidy frame of HISTOGRAM_COLUMNS, empty bins included."""
+        parts = [
+            self._histogram_rows(record, quantity)
+            for record in self.records
+            for quantity in QUANTITIES
+            if quantity in record.histograms
+        ]
+        if not parts:
+            return pd.DataFrame(columns=list(HISTOGRAM_COLUMNS))
+        return pd.concat(parts, ignore_index=True)
+
+    def histogram_at(self, step: int, quantity: str) -> pd.DataFrame:
+        """Give the rows of one quantity at the probe record nearest to a step."""
+        return self._histogram_rows(self.record_at(step, probe=True), quantity)
+
+    def _histogram_rows(self, record: StepRecord, quantity: str) -> pd.DataFrame:
+        parts = []
+        for layer, counts in zip(self.layers, record.histograms[quantity], strict=False):
+            if counts is None:
+                continue
+            left, right = bin_rows(quantity, layer.activation)
+            parts.append((layer.name, layer.index, left, right, counts))
+        sizes = [len(part[4]) for part in parts]
+        return pd.DataFrame(
+            {
+                "step": record.step,
+                "layer": np.repeat(np.array([part[0] for part in parts], dtype=object), sizes),
+                "layer_index": np.repeat(np.array([part[1] for part in parts], dtype=int), sizes),
+                "quantity": quantity,
+                "bin_left": np.concatenate([part[2] for part in parts] or [np.empty(0)]),
+                "bin_right": np.concatenate([part[3] for part in parts] or [np.empty(0)]),
+                "count": np.concatenate([part[4] for part in parts] or [np.empty(0, dtype=int)]),
+            }
+        ).astype({"layer": str, "quantity": str})
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with this network, worst first; () for a healthy one."""
+        # The one edge against the stream of imports: diagnosis reads runs, and runs offer its verdict.
+        from nnlab.diagnosis import find
+
+        return find(self)
+
+    def until(self, step: int) -> Run:
+        """Give the run as it was at a step, still running."""
+        records = tuple(record for record in self.records if record.step <= step)
+        return replace(self, records=records, status="running")
+
+    def save(self, path: str | Path) -> None:
+        """Write the run file; raises OSError where the folder is missing or full."""
+        from nnlab.runfile import save_run
+
+        save_run(self, path)
