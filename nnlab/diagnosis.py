@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from nnlab.activations import ACTIVATIONS
+from nnlab.metrics import METRICS
 from nnlab.numerals import fraction, near_one, percent, scientific
 from nnlab.remedies import propose
 from nnlab.run import LayerInfo, Run, StepRecord
@@ -89,6 +90,24 @@ class Finding:
     def title(self) -> str:
         """The kind in words."""
         return TITLES[self.kind]
+
+    @property
+    def headline(self) -> str:
+        """The first sentence of the explanation: what happens, where."""
+        return self.explanation.partition(". ")[0].rstrip(".") + "."
+
+    @property
+    def evidence(self) -> str:
+        """The rest of the explanation: the numbers behind it and the cause."""
+        return self.explanation.partition(". ")[2]
+
+    @property
+    def measure(self) -> str:
+        """The number against its threshold."""
+        return (
+            f"{METRICS[self.metric].label}: {scientific(self.value)}; "
+            f"{self.severity} beyond {scientific(self.threshold)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -376,13 +395,24 @@ def _breaches(view: View) -> list[Breach]:
     return sorted(found, key=lambda b: (b.severity != "severe", KINDS.index(b.kind)))
 
 
+# Where the signal is cut off, the weights stand still because of it, not because of the step size.
+_STARVING = ("dead_layer", "exploding", "vanishing", "blocked")
+
+
+def _findings(view: View) -> list[Finding]:
+    findings = [_finding(view, breach) for breach in _breaches(view)]
+    cause = next((finding for finding in findings if finding.kind in _STARVING), None)
+    if cause is None:
+        return findings
+    return [replace(f, remedy=cause.remedy) if f.kind == "updates_small" else f for f in findings]
+
+
 def find_at(run: Run, step: int) -> tuple[Finding, ...]:
     """Give the findings at the record nearest to a step, worst first; () where it is healthy."""
     if not run.records:
         return ()
     number = int(np.abs(run.steps - step).argmin())
-    view = View(run, number)
-    return tuple(_finding(view, breach) for breach in _breaches(view))
+    return tuple(_findings(View(run, number)))
 
 
 def find(run: Run) -> tuple[Finding, ...]:
@@ -390,7 +420,7 @@ def find(run: Run) -> tuple[Finding, ...]:
     if not run.records:
         return ()
     last = View(run, len(run.records) - 1)
-    findings = [_finding(last, breach) for breach in _breaches(last)]
+    findings = _findings(last)
     present = {finding.kind for finding in findings}
     findings += [finding for finding in _persistent(run) if finding.kind not in present]
     return tuple(

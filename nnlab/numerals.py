@@ -20,7 +20,7 @@ def scientific(value: float) -> str:
         return f"{value:.1e}"
     if abs(value) >= 10:
         return f"{value:.0f}"
-    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"
+    return f"{value:.1f}" if abs(value) >= 0.995 else f"{value:.2g}"
 
 
 def fraction(value: float) -> str:

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -122,10 +122,26 @@ class RunWriter:
         """Write the end line and close the file."""
         if self._written == 0:
             self._write(_line(header_of(run)))
-        end = {"k": "end", "status": status, "count": self._written, "notes": list(run.notes)}
-        self._write(_line(end))
+        self._write(_line(_end_content(run, status, self._written)))
         os.fsync(self._descriptor)
         os.close(self._descriptor)
+
+
+def _lines(run: Run) -> Iterator[bytes]:
+    """Give all lines of a run's file."""
+    yield _line(header_of(run))
+    for record in run.records:
+        yield _line(_record_content(record))
+    yield _line(_end_content(run, run.status, len(run.records)))
+
+
+def _end_content(run: Run, status: str, count: int) -> dict[str, Any]:
+    return {"k": "end", "status": status, "count": count, "notes": list(run.notes)}
+
+
+def to_bytes(run: Run) -> bytes:
+    """Give the whole run file as bytes."""
+    return b"".join(_lines(run))
 
 
 def save_run(run: Run, path: str | Path) -> None:
@@ -137,10 +153,10 @@ def save_run(run: Run, path: str | Path) -> None:
     target = Path(path)
     partial = target.with_name(f"{target.name}.partial")
     try:
-        writer = RunWriter(partial)
-        for record in run.records:
-            writer.append(run, record)
-        writer.finish(run, run.status)
+        with partial.open("wb") as file:
+            file.writelines(_lines(run))
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
@@ -164,9 +180,9 @@ def _read_header(raw: bytes, name: str) -> dict[str, Any]:
 
 
 def _layers(header: Mapping[str, Any]) -> tuple[LayerInfo, ...]:
-    known = {name: None for name in LayerInfo.__dataclass_fields__}
     layers = []
     for item in header["layers"]:
+        known = LayerInfo.__dataclass_fields__
         fields = {name: value for name, value in item.items() if name in known}
         fields["weight_shape"] = tuple(int(size) for size in fields["weight_shape"])
         fields["notes"] = tuple(str(note) for note in fields.get("notes", ()))

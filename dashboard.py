@@ -1,0 +1,79 @@
+"""The lab: choose a network, train it live, read where its gradients die."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from nnlab.jobs import warm_up
+from nnlab.presets import PRESETS
+from pages.parts import runs
+from pages.parts.choice import choose, current, show_notes, write_address
+from pages.parts.controls import sidebar
+from pages.parts.lab import panels
+
+TICK_SECONDS = 1.0  # live charts once a second cost training least (measured)
+PRESET = "preset"
+
+
+def _take_preset() -> None:
+    name = st.session_state[PRESET]
+    if name in PRESETS:
+        choose(PRESETS[name].config)
+
+
+def header(problem: str) -> None:
+    """Say what is chosen, and offer the one primary action."""
+    config = current()
+    matching = [preset.name for preset in PRESETS.values() if preset.config == config]
+    st.session_state[PRESET] = matching[0] if matching else None
+    job = runs.job()
+    st.caption("**nnlab** · see where gradients die")
+    st.markdown(f"#### {config.words}")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.selectbox(
+            "Start from a preset",
+            list(PRESETS),
+            key=PRESET,
+            on_change=_take_preset,
+            placeholder="your own network",
+            width=260,
+        )
+        if job is not None and job.is_active:
+            st.button(
+                "Stop", icon=":material/stop:", type="primary", on_click=runs.stop, key="stop"
+            )
+        else:
+            st.button(
+                "Train",
+                icon=":material/play_arrow:",
+                type="primary",
+                on_click=runs.retrain,
+                key="train",
+                disabled=bool(problem),
+            )
+    if matching:
+        st.caption(PRESETS[matching[0]].shows)
+
+
+def messages(problem: str) -> None:
+    """Say what is wrong with the choice, the link or the queue, and what the page shows instead."""
+    show_notes()
+    if problem:
+        st.error(f"This cannot be trained. {problem}.", icon=":material/block:")
+    if st.session_state.get(runs.ERROR):
+        st.error(st.session_state[runs.ERROR], icon=":material/hourglass_disabled:")
+    if runs.is_lost():
+        st.info("That run is no longer in memory. Press Train: the same numbers come again.")
+    run = runs.shown()
+    if run is not None and run.config != current():
+        st.info(f"Below: {run.title}. Press Train to see your choice.", icon=":material/history:")
+
+
+st.set_page_config("nnlab: see where gradients die", ":material/network_node:", layout="wide")
+problem = sidebar()
+header(problem)
+messages(problem)
+job = runs.job()
+st.fragment(panels, run_every=TICK_SECONDS if job is not None and job.is_active else None)()
+write_address(current(), job.id if job is not None else None)
+warm_up()

@@ -1,0 +1,204 @@
+"""The command line: python -m nnlab train | show."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nnlab.config import FIELDS, ExperimentConfig
+from nnlab.diagnosis import why_healthy
+from nnlab.layer_table import layer_table
+from nnlab.numerals import percent, scientific
+from nnlab.remedies import describe
+from nnlab.run import Run, StepRecord
+from nnlab.runfile import RunWriter, load_run
+
+EXIT_DONE, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
+BAR_WIDTH = 30
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage text."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"nnlab: {message}", file=sys.stderr)
+        raise SystemExit(EXIT_BAD_INPUT)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _add_config_flags(parser: argparse.ArgumentParser) -> None:
+    default = ExperimentConfig()
+    for name, field in FIELDS.items():
+        shown = field.format(getattr(default, name))
+        help_text = f"{field.help} [{shown}] ({field.allowed})".replace("%", "%%")
+        if field.kind == "switch":
+            action = argparse.BooleanOptionalAction
+            parser.add_argument(_flag(name), action=action, default=None, help=field.help)
+        else:
+            parser.add_argument(_flag(name), metavar="VALUE", default=None, help=help_text)
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="nnlab", description="See where gradients die.", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    train = commands.add_parser("train", help="train and record a network", allow_abbrev=False)
+    _add_config_flags(train)
+    train.add_argument("--out", metavar="FILE", help="run file to write")
+    train.add_argument("--weights", metavar="FILE", help="safetensors file for the trained weights")
+    show = commands.add_parser("show", help="print a run's verdict and layer table")
+    show.add_argument("file", help="run file")
+    return parser
+
+
+def _read_config(arguments: argparse.Namespace) -> ExperimentConfig:
+    values: dict[str, Any] = {}
+    for name, field in FIELDS.items():
+        given = getattr(arguments, name)
+        if given is None:
+            continue
+        try:
+            values[name] = given if isinstance(given, bool) else field.parse(given)
+        except ValueError as error:
+            raise ValueError(_as_flag(error)) from None
+    try:
+        return ExperimentConfig(**values)
+    except ValueError as error:
+        raise ValueError(_as_flag(error)) from None
+
+
+def _as_flag(error: ValueError) -> str:
+    """Say "--depth: ..." where the message starts with a field's name."""
+    name, colon, rest = str(error).partition(":")
+    return f"{_flag(name)}:{rest}" if colon and name in FIELDS else str(error)
+
+
+def _check_folder(path: str | None, flag: str) -> None:
+    folder = Path(path).resolve().parent if path else None
+    if folder is not None and not folder.is_dir():
+        raise ValueError(f"{flag}: the folder {str(folder)!r} does not exist; make it first")
+    if folder is not None and not os.access(folder, os.W_OK):
+        raise ValueError(f"{flag}: the folder {str(folder)!r} is not writable")
+    if path and Path(path).is_dir():
+        raise ValueError(f"{flag}: {path!r} is a folder; name a file")
+
+
+class _Bar:
+    """A progress bar on stderr, if that is a terminal."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._is_shown = sys.stderr.isatty()
+
+    def update(self, record: StepRecord) -> None:
+        if not self._is_shown:
+            return
+        done = BAR_WIDTH * record.step // self._steps
+        loss = scientific(record.network["loss"])
+        bar = "#" * done + "." * (BAR_WIDTH - done)
+        print(f"\r[{bar}] step {record.step}/{self._steps}  loss {loss}   ", end="", file=sys.stderr)
+
+    def close(self) -> None:
+        if self._is_shown:
+            print(file=sys.stderr)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    config = _read_config(arguments)
+    _check_folder(arguments.out, "--out")
+    _check_folder(arguments.weights, "--weights")
+    from nnlab.trainer import train
+
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, lambda number, frame: stop.set())
+    writer: RunWriter | None = None
+    bar = _Bar(config.steps)
+
+    def on_record(run: Run, record: StepRecord) -> None:
+        nonlocal writer
+        if arguments.out:  # opened at the first record: an unusable dataset leaves an old file alone
+            writer = writer or RunWriter(arguments.out)
+            writer.append(run, record)
+        bar.update(record)
+
+    try:
+        run = train(config, on_record=on_record, stop=stop)
+    except ValueError as error:
+        raise ValueError(_as_flag(error)) from None
+    finally:
+        bar.close()
+    interrupted = run.status == "stopped"
+    if writer is not None:
+        writer.finish(run, "interrupted" if interrupted else run.status)
+    if arguments.weights:
+        _save_weights(run, arguments.weights)
+    _print_verdict(run)
+    return EXIT_INTERRUPTED if interrupted else EXIT_DONE
+
+
+def _save_weights(run: Run, path: str) -> None:
+    from safetensors.torch import save_file
+
+    assert run.model is not None
+    partial = f"{path}.partial"
+    try:
+        save_file(run.model.state_dict(), partial)
+        os.replace(partial, path)
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
+def _print_verdict(run: Run) -> None:
+    print(run.title)
+    if not run.records:
+        print(f"{run.status}: no records")
+        return
+    last = run.records[-1]
+    accuracy = run.series("test_accuracy")[1]
+    loss = scientific(last.network["loss"])
+    test = percent(float(accuracy[-1])) if len(accuracy) else "undefined"
+    print(f"{run.status} at step {last.step}: loss {loss}, test accuracy {test}")
+    for note in run.notes:
+        print(f"note: {note}")
+    if not run.findings:
+        print(f"healthy: {why_healthy(run)}")
+    for finding in run.findings:
+        print(f"{finding.severity}: {finding.title} ({finding.layer}): {finding.explanation}")
+        if finding.remedy:
+            print(f"  try: {describe(finding.remedy)}")
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    run = load_run(arguments.file)
+    _print_verdict(run)
+    if run.records:
+        table = layer_table(run, run.records[-1].step)
+        print()
+        print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    return EXIT_DONE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: 0 done, 2 bad input, 130 interrupted."""
+    parsed = _build_parser().parse_args(arguments)
+    commands = {"train": _train, "show": _show}
+    try:
+        return commands[parsed.command](parsed)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"nnlab: {place}{error.strerror or error}", file=sys.stderr)
+    except ValueError as error:
+        print(f"nnlab: {error}", file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,157 @@
+"""Chart: a Vega-Lite picture, the numbers in it, and how to read it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from nnlab.palette import CATEGORIES, THEMES, Mode, chart_config
+from nnlab.run import Run, StepRecord
+
+# More cells or lines cannot be told apart on a screen and make the browser stall.
+MAX_CELLS = 4000
+MAX_LINES = 16
+MAX_POINTS = 150
+MAX_TICKS = 8
+LOWEST_DECADE = -46  # float32's smallest number is 1.4e-45
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One picture.
+
+    `spec` is Vega-Lite without data; `frames` are its named datasets, whose columns have fixed names
+    so that no user text ever becomes a field. `table` holds the plotted values in full precision.
+    `how_to_read` is Markdown; `alt` says in a sentence what the picture shows, for screen readers.
+    """
+
+    name: str
+    title: str
+    how_to_read: str
+    alt: str
+    spec: dict[str, Any]
+    frames: dict[str, pd.DataFrame]
+    table: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    is_empty: bool = False  # nothing to draw; the notes say why
+
+    @property
+    def drawable(self) -> dict[str, Any]:
+        """The spec with its datasets as frames, as Streamlit takes it."""
+        return {**self.spec, "datasets": self.frames}
+
+    def to_altair(self) -> alt.Chart | alt.LayerChart:
+        """Give the picture as an Altair object with its data inside."""
+        return alt.Chart.from_dict({**self.spec, "datasets": records_of(self.frames)})
+
+
+def records_of(frames: dict[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]]]:
+    """Give datasets as JSON records; NaN and inf, which JSON does not know, become null."""
+    return {
+        name: frame.astype(object).where(_is_plain(frame), None).to_dict("records")
+        for name, frame in frames.items()
+    }
+
+
+def _is_plain(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.apply(
+        lambda column: np.isfinite(column) if column.dtype.kind == "f" else column.notna()
+    )
+
+
+def rows(name: str = "rows") -> alt.NamedData:
+    """Refer to a named dataset."""
+    return alt.NamedData(name=name)
+
+
+def finish(
+    chart: alt.Chart | alt.LayerChart, mode: Mode, height: int, **extra: Any
+) -> dict[str, Any]:
+    """Turn an Altair chart into a spec in the project's looks, as wide as its container."""
+    spec = chart.properties(width="container", height=height, **extra).to_dict()
+    spec["config"] = chart_config(mode)
+    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
+    return spec
+
+
+def depth_colors(mode: Mode, depth: int) -> alt.Scale:
+    """Give the color scale of layers, from the first to the last hidden one."""
+    return alt.Scale(domain=[1, max(2, depth)], range=list(THEMES[mode].depth), clamp=True)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Give at most `most` positions out of `count`, evenly spaced, the first and the last included."""
+    if count <= most:
+        return list(range(count))
+    return sorted({int(place) for place in np.linspace(0, count - 1, most).round()})
+
+
+def layer_ticks(count: int) -> list[int]:
+    """Give the layer numbers to print on an axis of `count` layers."""
+    return [1 + position for position in spread(count, 12)]
+
+
+def layer_axis(count: int) -> alt.Axis:
+    """Give the axis of all layers, the last of which is the output."""
+    words = f"datum.value == {count} ? 'out' : datum.label"
+    return alt.Axis(values=layer_ticks(count), format="d", grid=False, labelExpr=words)
+
+
+def guide_layers(mode: Mode) -> list[alt.Chart]:
+    """Draw guide lines of the dataset "guide" with their words, readable over other lines."""
+    base = alt.Chart(rows("guide"))
+    rule = base.mark_rule(color=CATEGORIES[2], strokeWidth=1.5, strokeDash=[6, 4])
+    position = {"x": alt.value(0), "y": alt.Y("shown:Q"), "text": alt.Text("word:N")}
+    place = {"align": "left", "dx": 6, "dy": -8}
+    halo = base.mark_text(**place, stroke=THEMES[mode].background, strokeWidth=4, strokeOpacity=0.9)
+    word = base.mark_text(**place, color=THEMES[mode].text)
+    return [rule.encode(y=alt.Y("shown:Q")), halo.encode(**position), word.encode(**position)]
+
+
+def decade_ticks(low: int, high: int) -> list[float]:
+    """Give powers of ten from 10^low to 10^high, thinned to MAX_TICKS."""
+    stride = max(1, math.ceil((high - low + 1) / MAX_TICKS))
+    return [float(f"1e{exponent}") for exponent in range(low, high + 1, stride)]
+
+
+def decades(values: np.ndarray | Sequence[float]) -> tuple[int, int]:
+    """Give the exponents of the decades that hold all positive finite values."""
+    array = np.asarray(values, dtype=float)
+    usable = array[np.isfinite(array) & (array > 0)]
+    if not len(usable):
+        return -1, 0
+    low = max(LOWEST_DECADE, math.floor(math.log10(usable.min())))
+    high = math.ceil(math.log10(usable.max()))
+    return low, max(high, low + 1)
+
+
+def state_of(values: np.ndarray) -> np.ndarray:
+    """Tell numbers from exact zeros and from NaN and inf: "value", "zero", "undefined"."""
+    states = np.where(values == 0, "zero", "value")
+    return np.where(np.isfinite(values), states, "undefined")
+
+
+def drawn_records(run: Run, metric: str, most: int) -> list[StepRecord]:
+    """Give at most `most` records that hold a per-layer metric, evenly spaced."""
+    taken = [record for record in run.records if metric in record.layers]
+    return [taken[position] for position in spread(len(taken), most)]
+
+
+def left_out_notes(shown: int, total: int, noun: str) -> tuple[str, ...]:
+    """Say how many of something are drawn, if not all."""
+    return () if shown == total else (f"{shown} of {total} {noun} are drawn; exports hold all.",)
+
+
+def end_marks(run: Run) -> pd.DataFrame:
+    """Give the step at which a run broke off, and the word for it; empty for a finished run."""
+    words = {"diverged": "diverged", "stopped": "stopped", "stalled": "stalled", "failed": "failed"}
+    words |= {"timed_out": "out of time", "interrupted": "interrupted"}
+    if run.status not in words or not run.records:
+        return pd.DataFrame({"step": [], "word": []}).astype({"step": float, "word": str})
+    return pd.DataFrame({"step": [float(run.records[-1].step)], "word": [words[run.status]]})

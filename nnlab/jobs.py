@@ -1,0 +1,220 @@
+"""jobs: runs in the background, for pages that come and go. Admission, queue, stop, lease."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+from nnlab.config import ExperimentConfig
+from nnlab.run import Run, StepRecord
+
+log = logging.getLogger(__name__)
+
+MAX_RUNNING = 2  # as many as a shared host has cores
+MAX_QUEUED = 20
+KEEP_FINISHED = 20  # for a reload or a second visitor with the same link; the oldest is forgotten
+# Browsers wake the timers of a hidden tab once a minute, so a shorter lease would stop watched runs.
+LEASE_SECONDS = 120.0
+HOSTED_TIME_LIMIT = 60.0  # seconds a run may take on a public server
+HOSTED_MEMORY_LIMIT = 64_000_000  # bytes a run may take there
+HOSTED_VARIABLE = "NNLAB_HOSTED"
+
+
+class Refused(ValueError):
+    """The job cannot be taken; the message says why and what would be."""
+
+
+def is_hosted() -> bool:
+    """Whether the limits of a public server apply (environment variable NNLAB_HOSTED)."""
+    return os.environ.get(HOSTED_VARIABLE, "") not in ("", "0", "false")
+
+
+def estimated_bytes(config: ExperimentConfig) -> int:
+    """Estimate the memory of a run: weights with optimizer state, activations, and the record."""
+    weights = 4 * 5 * config.weight_count  # float32: weight, gradient, two moments, one copy
+    examples = max(config.batch_size, 1024)  # the probe set is larger than most batches
+    # z, h and their gradients in float32, and the float64 copies that one layer's metrics take.
+    activations = 4 * 4 * examples * config.width * config.depth + 4 * 8 * examples * config.width
+    probes = 60  # of 300 records (design.md, section 3)
+    record = 8 * (config.depth + 1) * (probes * 340 + 300 * 25)
+    return weights + activations + record
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: steps done, of how many, how fast, and the seconds left (None: unknown)."""
+
+    step: int
+    steps: int
+    steps_per_second: float
+    seconds_left: float | None
+
+    @property
+    def share(self) -> float:
+        """The part of the steps that is done, from 0 to 1."""
+        return self.step / self.steps
+
+
+@dataclass
+class Job:
+    """One run on its way. All fields are written by its worker and read by pages."""
+
+    config: ExperimentConfig
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    run: Run | None = None
+    status: str = "queued"
+    error: str = ""
+    started: float = 0.0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _renewed: float = field(default_factory=time.monotonic)
+    _changed: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the job waits or runs."""
+        return self.status in ("queued", "running")
+
+    def stop(self) -> None:
+        """Ask the run to stop; it does within one layer's work and keeps its records."""
+        self._stop.set()
+
+    def renew(self) -> None:
+        """Say that somebody is still watching."""
+        self._renewed = time.monotonic()
+
+    def is_set(self) -> bool:
+        """Whether the run must stop: asked to, or nobody has watched for LEASE_SECONDS."""
+        return self._stop.is_set() or time.monotonic() - self._renewed > LEASE_SECONDS
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the job has ended; tell whether it has."""
+        return self._changed.wait(timeout)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is."""
+        step = self.run.records[-1].step if self.run is not None and self.run.records else 0
+        elapsed = time.monotonic() - self.started if self.started else 0.0
+        speed = step / elapsed if elapsed > 0 else 0.0
+        left = (self.config.steps - step) / speed if speed > 0 else None
+        return Progress(step, self.config.steps, speed, left)
+
+    def _on_record(self, run: Run, record: StepRecord) -> None:
+        self.run = run
+
+    def execute(self) -> None:
+        """Train; called once, by a worker."""
+        if self.is_set():
+            self.status = "stopped"
+            return
+        self.status, self.started = "running", time.monotonic()
+        try:
+            # torch loads here, in the worker, so that pages are drawn without it.
+            from nnlab.trainer import train
+
+            limit = HOSTED_TIME_LIMIT if is_hosted() else None
+            self.run = train(self.config, on_record=self._on_record, stop=self, time_limit=limit)
+            self.status = self.run.status
+        except ValueError as error:
+            self.error, self.status = str(error), "failed"
+        except Exception as error:
+            log.exception("run %s failed", self.id)
+            self.error, self.status = f"{type(error).__name__}: {error}", "failed"
+
+
+class JobBoard:
+    """All jobs of a process: a few run, some wait, the latest finished ones are kept."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self._queue: deque[Job] = deque()
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._workers = 0
+
+    def submit(self, config: ExperimentConfig) -> Job:
+        """Queue a run.
+
+        Raises:
+            Refused: the queue is full, or the run is too large for a public server.
+        """
+        if is_hosted() and estimated_bytes(config) > HOSTED_MEMORY_LIMIT:
+            raise Refused(
+                f"This run would take about {estimated_bytes(config) / 1e6:.0f} MB; here at most "
+                f"{HOSTED_MEMORY_LIMIT / 1e6:.0f} MB are allowed. Make depth or width smaller, or run "
+                "nnlab on your own machine."
+            )
+        with self._lock:
+            if len(self._queue) >= MAX_QUEUED:
+                raise Refused(
+                    f"{MAX_QUEUED} runs are waiting already, which is all that fit. "
+                    "Try again in a minute."
+                )
+            job = Job(config)
+            self._jobs[job.id] = job
+            self._queue.append(job)
+            self._forget_oldest()
+            if self._workers < MAX_RUNNING:
+                self._workers += 1
+                threading.Thread(target=self._work, name="nnlab-run", daemon=True).start()
+        return job
+
+    def get(self, job_id: str) -> Job | None:
+        """Give a job by its id, None if it was never here or is forgotten."""
+        with self._lock:
+            return self._jobs.get(job_id)
+
+    def jobs(self) -> list[Job]:
+        """List the jobs in memory, oldest first."""
+        with self._lock:
+            return list(self._jobs.values())
+
+    def position(self, job: Job) -> int:
+        """Give a waiting job's place in the queue from 1, 0 if it does not wait."""
+        with self._lock:
+            return self._queue.index(job) + 1 if job in self._queue else 0
+
+    def _forget_oldest(self) -> None:
+        finished = [job for job in self._jobs.values() if not job.is_active]
+        for job in finished[: max(0, len(finished) - KEEP_FINISHED)]:
+            del self._jobs[job.id]
+
+    def _work(self) -> None:
+        """Run jobs until none is waiting."""
+        while True:
+            with self._lock:
+                if not self._queue:
+                    self._workers -= 1
+                    return
+                job = self._queue.popleft()
+            job.execute()
+            job._changed.set()
+
+
+BOARD = JobBoard()
+
+_warm_lock = threading.Lock()
+_warming: list[threading.Thread] = []
+
+
+def warm_up() -> None:
+    """Import torch and the trainer in the background, once: the first Train then starts at once."""
+    with _warm_lock:
+        if _warming:
+            return
+        thread = threading.Thread(target=_import_trainer, name="nnlab-warm-up", daemon=True)
+        _warming.append(thread)
+        thread.start()
+
+
+def _import_trainer() -> None:
+    import sklearn.datasets
+    import sklearn.model_selection
+
+    import nnlab.trainer
+
+    log.debug("loaded %s and %s", sklearn.datasets.__name__, nnlab.trainer.__name__)

@@ -1,0 +1,48 @@
+"""The layer table: one row a layer, the numbers that decide at one step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from nnlab.diagnosis import slope_factors, weight_factors
+from nnlab.run import Run
+
+BATCH_COLUMNS = (
+    "delta_norm",
+    "weight_grad_norm",
+    "backward_gain",
+    "slope_mean",
+    "saturation",
+    "pre_activation_std",
+    "activation_std",
+    "update_ratio",
+)
+PROBE_COLUMNS = ("dead_units", "effective_rank", "mean_cosine")
+
+
+def _padded(values: np.ndarray, length: int) -> np.ndarray:
+    """Fill up to all layers with NaN: what means nothing there."""
+    return np.append(values.astype(float), np.full(length - len(values), np.nan))
+
+
+def layer_table(run: Run, step: int) -> pd.DataFrame:
+    """Give one row a layer at the record nearest to a step; probe metrics from the nearest probe.
+
+    Columns: layer, activation, units, the metrics of BATCH_COLUMNS and PROBE_COLUMNS, and
+    slope_factor and weight_factor, whose product is backward_gain.
+    """
+    record, probe = run.record_at(step), run.record_at(step, probe=True)
+    count = len(run.layers)
+    columns: dict[str, object] = {
+        "layer": [layer.name for layer in run.layers],
+        "activation": [*[layer.activation for layer in run.hidden], "identity"],
+        "units": [layer.weight_shape[0] for layer in run.layers],
+    }
+    for name in BATCH_COLUMNS:
+        columns[name] = _padded(record.layers[name], count)
+    columns["slope_factor"] = _padded(slope_factors(record), count)
+    columns["weight_factor"] = _padded(weight_factors(record), count)
+    for name in PROBE_COLUMNS:
+        columns[name] = _padded(probe.layers[name], count)
+    return pd.DataFrame(columns)

@@ -1,0 +1,245 @@
+"""Charts over the steps of training: loss, accuracy, saturation and update ratio."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from nnlab.chart import (
+    MAX_LINES,
+    MAX_POINTS,
+    Chart,
+    decade_ticks,
+    decades,
+    depth_colors,
+    end_marks,
+    finish,
+    guide_layers,
+    left_out_notes,
+    rows,
+    spread,
+    state_of,
+)
+from nnlab.diagnosis import SATURATING_WARN, spoken
+from nnlab.metrics import METRICS
+from nnlab.numerals import percent, scientific
+from nnlab.palette import CATEGORIES, THEMES, UNDEFINED_COLOR, Mode
+from nnlab.run import Run
+
+UPDATE_GUIDE = 1e-3  # Karpathy's makemore, part 3: the usual update ratio
+
+
+def _step_axis(steps: int) -> alt.X:
+    return alt.X("step:Q", title="step").scale(domain=[0, max(1, steps)], nice=False)
+
+
+def _cursor(mode: Mode) -> alt.Chart:
+    rule = alt.Chart(rows("cursor")).mark_rule(strokeDash=[4, 3], color=THEMES[mode].muted)
+    return rule.encode(x=alt.X("step:Q"))
+
+
+def _ends(mode: Mode) -> list[alt.Chart]:
+    """Draw where a run broke off, so that a curve that just ends is not taken for a finished one."""
+    base = alt.Chart(rows("ends"))
+    rule = base.mark_rule(color=UNDEFINED_COLOR, strokeWidth=1.5).encode(x=alt.X("step:Q"))
+    word = base.mark_text(align="right", dx=-4, color=UNDEFINED_COLOR)
+    return [rule, word.encode(x=alt.X("step:Q"), y=alt.value(10), text="word:N")]
+
+
+def _marks(run: Run, step: int) -> dict[str, pd.DataFrame]:
+    cursor = pd.DataFrame({"step": [float(run.record_at(step).step)]})
+    return {"cursor": cursor, "ends": end_marks(run)}
+
+
+@lru_cache(maxsize=64)
+def _score_spec(mode: Mode, title: str, steps: int, top: float | None) -> dict[str, Any]:
+    order = ["training batch", "test split"]
+    color = (
+        alt.Color("series:N", title=None)
+        .scale(domain=order, range=[CATEGORIES[4], CATEGORIES[5]])
+        .legend(orient="top", symbolType="stroke", symbolStrokeWidth=3)
+    )
+    y_scale = alt.Scale(domain=[0, top]) if top else alt.Scale(zero=True)
+    y = alt.Y("value:Q", title=title, scale=y_scale)
+    tooltip = [
+        alt.Tooltip("series:N", title="of"),
+        alt.Tooltip("step:Q", title="step"),
+        alt.Tooltip("exact:N", title=title),
+    ]
+    base = alt.Chart(rows()).encode(
+        x=_step_axis(steps), y=y, color=color,
+        strokeWidth=alt.StrokeWidth("series:N").scale(domain=order, range=[1.4, 3]).legend(None),
+    )  # fmt: skip
+    points = base.transform_filter("datum.series == 'test split'").mark_point(
+        filled=True, size=28, opacity=1
+    )
+    parts = [base.mark_line(), points.encode(tooltip=tooltip), _cursor(mode), *_ends(mode)]
+    return finish(alt.layer(*parts), mode, 260)
+
+
+def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
+    parts = []
+    for name, words in ((metric, "training batch"), (f"test_{metric}", "test split")):
+        steps, values = run.series(name)
+        parts.append(
+            pd.DataFrame(
+                {"step": steps.astype(float), "series": words, "metric": name, "value": values}
+            )
+        )
+    long = pd.concat(parts, ignore_index=True)
+    is_accuracy = metric == "accuracy"
+    shown = percent if is_accuracy else scientific
+    frame = long[np.isfinite(long["value"])].drop(columns="metric")
+    frame = frame.assign(exact=[shown(value) for value in frame["value"]])
+    lost = len(long) - len(frame)
+    last = [scientific(float(part["value"].iloc[-1])) for part in parts if len(part)]
+    label = METRICS[metric].label
+    return Chart(
+        name=metric,
+        title=f"{label} over training",
+        how_to_read=(
+            f"The thin line is the {label.lower()} on each recorded training batch, the thick one with "
+            "dots on the test split, which the network never learns from. "
+            + (
+                "Guessing among c classes gives 1/c."
+                if is_accuracy
+                else "With cross-entropy, guessing among c classes gives ln c (2.30 for ten)."
+            )
+        ),
+        alt=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(last)} "
+        "on the training batch and the test split.",
+        spec=_score_spec(mode, label, int(run.records[-1].step), 1.0 if is_accuracy else None),
+        frames={"rows": frame, **_marks(run, step)},
+        table=long[["step", "metric", "value"]],
+        notes=(f"{lost} values are not finite and cannot be drawn.",) if lost else (),
+    )
+
+
+def loss(run: Run, step: int, mode: Mode) -> Chart:
+    """Loss on the training batches and on the test split."""
+    return _score_chart(run, step, mode, "loss")
+
+
+def accuracy(run: Run, step: int, mode: Mode) -> Chart:
+    """Accuracy on the training batches and on the test split."""
+    return _score_chart(run, step, mode, "accuracy")
+
+
+def _layer_lines(run: Run, metric: str, last_layer: int) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Give the drawn rows, all rows, and the number of layers drawn."""
+    steps, values = run.series(metric)
+    values = values[:, :last_layer]
+    all_rows = run.metrics[run.metrics["metric"] == metric].drop(columns="metric")
+    all_rows = all_rows[all_rows["layer_index"] <= last_layer].rename(columns={"value": metric})
+    points, lines = spread(len(steps), MAX_POINTS), spread(values.shape[1], MAX_LINES)
+    chosen = values[np.ix_(points, lines)]
+    frame = pd.DataFrame(
+        {
+            "step": np.repeat(steps[points], len(lines)).astype(float),
+            "number": np.tile(np.array(lines) + 1.0, len(points)),
+            "name": [spoken(run.layers[line].name) for line in lines] * len(points),
+            "value": chosen.ravel(),
+        }
+    )
+    frame["exact"] = [scientific(value) for value in frame["value"]]
+    frame["state"] = state_of(frame["value"].to_numpy())
+    return frame, all_rows.reset_index(drop=True), len(lines)
+
+
+@lru_cache(maxsize=64)
+def _lines_spec(
+    mode: Mode, title: str, steps: int, depth: int, log_range: tuple[int, int] | None
+) -> dict[str, Any]:
+    if log_range is None:
+        y = alt.Y("shown:Q", title=title).scale(domain=[0, 1]).axis(format="%")
+    else:
+        low, high = log_range
+        y = (
+            alt.Y("shown:Q", title=title)
+            .scale(type="log", domain=[float(f"1e{low}"), float(f"1e{high}")], nice=False)
+            .axis(values=decade_ticks(low, high), format=".0e")
+        )
+    color = (
+        alt.Color("number:Q", title="layer")
+        .scale(depth_colors(mode, depth))
+        .legend(gradientLength=140, format="d", tickCount=min(6, max(1, depth - 1)))
+    )
+    tooltip = [
+        alt.Tooltip("name:N", title="layer"),
+        alt.Tooltip("step:Q", title="step"),
+        alt.Tooltip("exact:N", title=title),
+    ]
+    base = alt.Chart(rows()).transform_filter("datum.state != 'undefined'")
+    base = base.encode(x=_step_axis(steps), y=y, color=color, detail="number:Q")
+    lines = base.mark_line(strokeWidth=1.8)
+    hover = base.mark_point(size=60, opacity=0).encode(tooltip=tooltip)
+    return finish(alt.layer(lines, *guide_layers(mode), hover, _cursor(mode), *_ends(mode)), mode, 280)
+
+
+def saturation(run: Run, step: int, mode: Mode) -> Chart:
+    """Saturated share of every hidden layer over the steps."""
+    frame, table, drawn = _layer_lines(run, "saturation", len(run.hidden))
+    inactive = bool(run.hidden) and run.hidden[0].activation in ("relu", "leaky_relu")
+    word = "Inactive" if inactive else "Saturated"
+    normal = (
+        " For ReLU the flat side is its purpose: about half inactive is normal, so there is no limit."
+        if inactive
+        else ""
+    )
+    guide = [] if inactive else [(SATURATING_WARN, f"warning above {percent(SATURATING_WARN)}")]
+    return Chart(
+        name="saturation",
+        title=f"{word} share of each layer",
+        how_to_read=(
+            "One line a layer, colored from the first (dark) to the last. Shown is the share of "
+            "activations on the flat part of the curve: "
+            r"$|\varphi'(z)| < 0.0591\,\sup|\varphi'|$, which for tanh is |tanh z| > 0.97 "
+            f"(Karpathy's makemore, part 3).{normal}"
+        ),
+        alt=f"{word} share over steps for {len(run.hidden)} layers.",
+        spec=_lines_spec(mode, word.lower(), int(run.records[-1].step), len(run.hidden), None),
+        frames={
+            "rows": frame.assign(shown=frame["value"]),
+            "guide": pd.DataFrame(guide, columns=["shown", "word"]).astype({"shown": float}),
+            **_marks(run, step),
+        },
+        table=table,
+        notes=left_out_notes(drawn, len(run.hidden), "layers"),
+    )
+
+
+def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
+    """How far each update moved the weights of every layer, relative to their spread."""
+    frame, table, drawn = _layer_lines(run, "update_ratio", len(run.layers))
+    values = np.append(frame["value"].to_numpy(), UPDATE_GUIDE)
+    low, high = decades(values)
+    floor = float(f"1e{low - 1}")
+    has_zero = bool((frame["state"] == "zero").any())
+    guide = [(UPDATE_GUIDE, "0.001: usual")]
+    if has_zero:
+        guide.append((floor, "exactly 0"))
+    steps = int(run.records[-1].step)
+    log_range = (low - 1 if has_zero else low, high)
+    return Chart(
+        name="update_ratio",
+        title="Update / weights of each layer",
+        how_to_read=(
+            "One line a layer: std(wₛ − wₛ₋₁) / std(wₛ₋₁), with the update that was really made. Lines "
+            "around 0.001 learn at a usual pace (Karpathy's makemore, part 3); far below, a layer "
+            "stands still; above 0.01 it jumps. Lines far apart mean that layers learn at different "
+            "speeds. Undefined at step 0, where nothing has been updated."
+        ),
+        alt=f"Update to weight ratio over steps for {len(run.layers)} layers, with a guide at 0.001.",
+        spec=_lines_spec(mode, "update / weights", steps, len(run.layers), log_range),
+        frames={
+            "rows": frame.assign(shown=np.where(frame["state"] == "zero", floor, frame["value"])),
+            "guide": pd.DataFrame(guide, columns=["shown", "word"]),
+            **_marks(run, step),
+        },
+        table=table,
+        notes=left_out_notes(drawn, len(run.layers), "layers"),
+    )

@@ -1,0 +1,140 @@
+"""summary: a run in four numbers, and two runs side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from nnlab.diagnosis import spoken
+from nnlab.numerals import fraction, percent, scientific
+from nnlab.run import Run
+
+MAX_SPARKS = 60  # points; a sparkline is an inch wide
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number with its name, a second line that pins it down, and its course over the steps."""
+
+    label: str
+    value: str
+    detail: str
+    help: str
+    course: tuple[float, ...]
+
+
+def _course(values: np.ndarray) -> tuple[float, ...]:
+    """Give the finite values of a series, thinned, at least two of them, as a sparkline needs."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return (0.0, 0.0)
+    thinned = finite[:: max(1, len(finite) // MAX_SPARKS)]
+    return tuple(float(value) for value in (thinned if len(thinned) > 1 else np.repeat(thinned, 2)))
+
+
+def _log10(values: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log10(values)
+
+
+def _upto(run: Run, metric: str, step: int) -> np.ndarray:
+    steps, values = run.series(metric)
+    return values[steps <= step] if (steps <= step).any() else values[:1]
+
+
+def _worst(values: np.ndarray) -> tuple[float, int | None]:
+    """Give the largest number of a row and its position; (nan, None) if all are NaN."""
+    if not len(values) or np.isnan(values).all():
+        return float("nan"), None
+    return float(np.nanmax(values)), int(np.nanargmax(values))
+
+
+def _signal_tile(run: Run, step: int) -> Tile:
+    ratios = _upto(run, "gradient_ratio", step)
+    ratio = float(ratios[-1])
+    return Tile(
+        label="Signal at layer 1",
+        value=fraction(ratio) if ratio < 0.1 else scientific(ratio),
+        detail=f"R = {scientific(ratio)} of layer {run.depth}'s",
+        help="R = ‖δ₁‖ / ‖δ_L‖: the error signal that reaches the first hidden layer, relative to the "
+        "last one. Healthy between 0.05 and 20. The line is log10 R over the steps.",
+        course=_course(_log10(ratios)),
+    )
+
+
+def _saturation_tile(run: Run, step: int) -> Tile:
+    rows = _upto(run, "saturation", step)
+    value, layer = _worst(rows[-1])
+    inactive = bool(run.hidden) and run.hidden[0].activation in ("relu", "leaky_relu")
+    where = spoken(run.hidden[layer].name) if layer is not None else "undefined"
+    return Tile(
+        label="Inactive" if inactive else "Saturated",
+        value=percent(value),
+        detail=f"worst: {where}",
+        help="Share of activations on the flat part of the curve, |φ′(z)| < 0.0591 sup|φ′|, in the worst "
+        "layer. Warning above 40 %; for ReLU half is normal and called inactive.",
+        course=_course(np.array([_worst(row)[0] for row in rows])),
+    )
+
+
+def _dead_tile(run: Run, step: int) -> Tile:
+    rows = _upto(run, "dead_units", step)
+    units = sum(layer.weight_shape[0] for layer in run.hidden)
+    dead = float(rows[-1].sum())
+    _, layer = _worst(rows[-1])
+    where = f"worst: {spoken(run.hidden[layer].name)}" if dead > 0 and layer is not None else "none"
+    return Tile(
+        label="Dead units",
+        value=f"{scientific(dead) if np.isnan(dead) else f'{dead:.0f}'} / {units:,}",
+        detail=where,
+        help="Units whose slope is exactly 0 for every example of the probe set.",
+        course=_course(rows.sum(axis=1)),
+    )
+
+
+def _accuracy_tile(run: Run, step: int) -> Tile:
+    values = _upto(run, "test_accuracy", step)
+    loss = float(_upto(run, "loss", step)[-1])
+    return Tile(
+        label="Test accuracy",
+        value=percent(float(values[-1])),
+        detail=f"loss {scientific(loss)}",
+        help="Share of the test split, which the network never learns from, that is classified right.",
+        course=_course(values),
+    )
+
+
+def tiles(run: Run, step: int) -> list[Tile]:
+    """Give the four numbers of a run at a step."""
+    makers = (_signal_tile, _saturation_tile, _dead_tile, _accuracy_tile)
+    return [make(run, step) for make in makers]
+
+
+def _verdict(run: Run) -> str:
+    names = [f"{finding.title} ({finding.severity})" for finding in run.findings]
+    return ", ".join(names) or "healthy"
+
+
+def compare(before: Run, after: Run) -> pd.DataFrame:
+    """Give the last record of two runs side by side: columns number, before, after."""
+    sides = []
+    for run in (before, after):
+        shown = tiles(run, int(run.steps[-1]))
+        ratio = float(run.series("gradient_ratio")[1][-1])
+        test_loss = float(run.series("test_loss")[1][-1])
+        sides.append(
+            {
+                "Verdict": _verdict(run),
+                "Status": run.status,
+                "Signal at layer 1 (R)": scientific(ratio),
+                "Worst saturation": shown[1].value,
+                "Dead units": shown[2].value,
+                "Test loss": scientific(test_loss),
+                "Test accuracy": shown[3].value,
+            }
+        )
+    return pd.DataFrame(
+        {"number": list(sides[0]), "before": sides[0].values(), "after": sides[1].values()}
+    )

@@ -1,0 +1,69 @@
+"""The visitor's choice of an experiment: in the session, in the address, in the widgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from nnlab.config import FIELDS, ExperimentConfig
+from nnlab.presets import FIRST_PRESET, PRESETS
+
+CONFIG, NOTES = "config", "link_notes"
+
+
+def widget_key(name: str) -> str:
+    """Give the session key of a field's widget."""
+    return f"field_{name}"
+
+
+def current() -> ExperimentConfig:
+    """Give the chosen experiment; on the first visit from the address, else the first preset."""
+    if CONFIG not in st.session_state:
+        query = {name: st.query_params.get_all(name) for name in st.query_params}
+        default = PRESETS[FIRST_PRESET].config
+        config, notes = ExperimentConfig.from_query(query, default)
+        if config.dataset == "csv":
+            config, notes = default, (*notes, "Ignored dataset csv: this page has no file for it.")
+        st.session_state[CONFIG] = config
+        st.session_state[NOTES] = notes
+    return st.session_state[CONFIG]
+
+
+def choose(config: ExperimentConfig) -> None:
+    """Make an experiment the chosen one, widgets included; for callbacks."""
+    st.session_state[CONFIG] = config
+    st.session_state[NOTES] = ()
+    for name in FIELDS:
+        st.session_state[widget_key(name)] = getattr(config, name)
+
+
+def change(values: dict[str, Any]) -> str:
+    """Take over what the widgets say; give the sentence that says why they cannot be used together."""
+    try:
+        config = current().replace(**values)
+    except ValueError as error:
+        return str(error)
+    if config != current():
+        st.session_state[CONFIG] = config
+        st.session_state[NOTES] = ()
+    return ""
+
+
+def show_notes() -> None:
+    """Say what of the link could not be used."""
+    for note in st.session_state.get(NOTES, ()):
+        st.warning(_plain(note), icon=":material/link_off:")
+
+
+def _plain(text: str) -> str:
+    """Escape Markdown: a link's text must not become a link, an image or a formula."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-.!|$:~" else c for c in text)
+
+
+def write_address(config: ExperimentConfig, run_id: str | None) -> None:
+    """Write the whole experiment into the address, with the run that is shown."""
+    wanted = config.to_query() | ({"run": run_id} if run_id else {})
+    if st.query_params.to_dict() != wanted:
+        kept = {n: v for n, v in st.query_params.to_dict().items() if n.startswith("embed")}
+        st.query_params.from_dict(wanted | kept)

@@ -1,0 +1,55 @@
+"""The verdict: what is wrong, by which number, why, and a button that tries the remedy."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from nnlab.diagnosis import Finding, why_healthy
+from nnlab.remedies import describe
+from nnlab.run import Run
+from nnlab.summary import compare
+from pages.parts.runs import apply_remedy, before, go_back
+
+ICONS = {"severe": ":material/error:", "warn": ":material/warning:"}
+
+
+def verdict(run: Run, *, live: bool) -> None:
+    """Say what the run's numbers mean; while it runs, of what is recorded so far."""
+    with st.container(border=True, key="verdict"):
+        if not run.findings:
+            st.markdown(f":material/check_circle: **Healthy.** {why_healthy(run)}")
+        for number, finding in enumerate(run.findings[:1]):
+            _finding(run, finding, number, live=live)
+        if len(run.findings) > 1:
+            with st.expander(f"{len(run.findings) - 1} more in its wake"):
+                for number, finding in enumerate(run.findings[1:], start=1):
+                    _finding(run, finding, number, live=live)
+        for note in run.notes:
+            st.caption(note)
+
+
+def _finding(run: Run, finding: Finding, number: int, *, live: bool) -> None:
+    icon = ICONS[finding.severity]
+    st.markdown(f"{icon} **{finding.title}, {finding.severity}.** {finding.headline}")
+    st.caption(f"{finding.evidence} *{finding.measure}.*")
+    if finding.remedy and not live:
+        st.button(
+            f"Try this: {describe(finding.remedy)}",
+            icon=":material/healing:",
+            key=f"try_{number}",
+            on_click=apply_remedy,
+            args=(run, finding.remedy),
+            help="Changes the experiment, trains it with the same data, seed and steps, and shows "
+            "before and after.",
+        )
+
+
+def before_and_after(run: Run) -> None:
+    """Show what a remedy did, with a way back."""
+    earlier = before()
+    if earlier is None or earlier is run or not earlier.records:
+        return
+    with st.container(border=True, key="before_after"):
+        st.markdown("**Before and after**, same data, seed and steps")
+        st.dataframe(compare(earlier, run), hide_index=True, width="stretch")
+        st.button("Back to before", icon=":material/undo:", on_click=go_back, key="back")
