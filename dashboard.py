@@ -13,6 +13,17 @@ from pages.parts.lab import panels
 
 TICK_SECONDS = 1.0  # live charts once a second cost training least (measured)
 PRESET = "preset"
+INTRODUCTION = """
+A network learns from its mistakes: the **error signal** starts at the output and travels back through
+all layers to the input. Every layer multiplies it by the slope of its activation and by its weights.
+If these factors are small, the signal shrinks at every layer until the first ones hear nothing and
+learn nothing: a **vanishing gradient**.
+
+1. Read the verdict below: which layer, which number, why.
+2. Press **Try this** and watch the same network heal.
+3. Then change depth, width or activation in the sidebar (**»** at the top left on a phone), and press
+   **Train**.
+"""
 
 
 def _take_preset() -> None:
@@ -27,7 +38,10 @@ def header(problem: str) -> None:
     matching = [preset.name for preset in PRESETS.values() if preset.config == config]
     st.session_state[PRESET] = matching[0] if matching else None
     job = runs.job()
-    st.caption("**nnlab** · see where gradients die")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown("**nnlab** · see where gradients die", width="content")
+        with st.popover("New here?", icon=":material/school:"):
+            st.markdown(INTRODUCTION)
     st.markdown(f"#### {config.words}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
@@ -39,9 +53,7 @@ def header(problem: str) -> None:
             width=260,
         )
         if job is not None and job.is_active:
-            st.button(
-                "Stop", icon=":material/stop:", type="primary", on_click=runs.stop, key="stop"
-            )
+            st.button("Stop", icon=":material/stop:", type="primary", on_click=runs.stop, key="stop")
         else:
             st.button(
                 "Train",
@@ -51,8 +63,8 @@ def header(problem: str) -> None:
                 key="train",
                 disabled=bool(problem),
             )
-    if matching:
-        st.caption(PRESETS[matching[0]].shows)
+    shows = PRESETS[matching[0]].shows if matching else "Your own network."
+    st.caption(f"{shows} Depth, width, activation and the rest: in the sidebar (» on a phone).")
 
 
 def messages(problem: str) -> None:
@@ -69,7 +81,7 @@ def messages(problem: str) -> None:
         st.info(f"Below: {run.title}. Press Train to see your choice.", icon=":material/history:")
 
 
-st.set_page_config("nnlab: see where gradients die", ":material/network_node:", layout="wide")
+st.set_page_config("nnlab: see where gradients die", "📉", layout="wide")
 problem = sidebar()
 header(problem)
 messages(problem)

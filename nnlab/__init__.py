@@ -25,7 +25,7 @@ _HOMES = {
     "train": "nnlab.trainer",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605 (one list of names, not two that can drift apart)
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -16,9 +16,13 @@ from nnlab.run import Run, StepRecord
 
 # More cells or lines cannot be told apart on a screen and make the browser stall.
 MAX_CELLS = 4000
+MAX_COLUMNS = 75
 MAX_LINES = 16
-MAX_POINTS = 150
+MAX_POINTS = 100
+HOVER_EVERY = 5  # points of a line that answer the mouse; each is a mark the browser must draw
 MAX_TICKS = 8
+# 1e-6, 1e0: without the plus sign and the typographic minus that d3 writes.
+DECADE_LABEL = "replace(replace(format(datum.value, '.0e'), '+', ''), '\u2212', '-')"
 LOWEST_DECADE = -46  # float32's smallest number is 1.4e-45
 
 
@@ -60,9 +64,7 @@ def records_of(frames: dict[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]
 
 
 def _is_plain(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.apply(
-        lambda column: np.isfinite(column) if column.dtype.kind == "f" else column.notna()
-    )
+    return frame.apply(lambda column: np.isfinite(column) if column.dtype.kind == "f" else column.notna())
 
 
 def rows(name: str = "rows") -> alt.NamedData:
@@ -71,7 +73,7 @@ def rows(name: str = "rows") -> alt.NamedData:
 
 
 def finish(
-    chart: alt.Chart | alt.LayerChart, mode: Mode, height: int, **extra: Any
+    chart: alt.Chart | alt.LayerChart | alt.FacetChart, mode: Mode, height: int, **extra: Any
 ) -> dict[str, Any]:
     """Turn an Altair chart into a spec in the project's looks, as wide as its container."""
     spec = chart.properties(width="container", height=height, **extra).to_dict()
@@ -108,9 +110,10 @@ def guide_layers(mode: Mode) -> list[alt.Chart]:
     base = alt.Chart(rows("guide"))
     rule = base.mark_rule(color=CATEGORIES[2], strokeWidth=1.5, strokeDash=[6, 4])
     position = {"x": alt.value(0), "y": alt.Y("shown:Q"), "text": alt.Text("word:N")}
-    place = {"align": "left", "dx": 6, "dy": -8}
-    halo = base.mark_text(**place, stroke=THEMES[mode].background, strokeWidth=4, strokeOpacity=0.9)
-    word = base.mark_text(**place, color=THEMES[mode].text)
+    halo = base.mark_text(
+        align="left", dx=6, dy=-8, stroke=THEMES[mode].background, strokeWidth=4, strokeOpacity=0.9
+    )
+    word = base.mark_text(align="left", dx=6, dy=-8, color=THEMES[mode].text)
     return [rule.encode(y=alt.Y("shown:Q")), halo.encode(**position), word.encode(**position)]
 
 

@@ -330,9 +330,7 @@ class ExperimentConfig:
         """Give the link parameters: every field, defaults included, and the link version."""
         hidden = {"csv_path"} if self.dataset == "csv" else set(CSV_FIELDS)
         shown = {
-            name: field.format(getattr(self, name))
-            for name, field in FIELDS.items()
-            if name not in hidden
+            name: field.format(getattr(self, name)) for name, field in FIELDS.items() if name not in hidden
         }
         return {"v": LINK_VERSION, **shown}
 

@@ -104,9 +104,10 @@ class Finding:
     @property
     def measure(self) -> str:
         """The number against its threshold."""
+        side = "below" if self.value < self.threshold else "above"
         return (
-            f"{METRICS[self.metric].label}: {scientific(self.value)}; "
-            f"{self.severity} beyond {scientific(self.threshold)}"
+            f"{METRICS[self.metric].label} {scientific(self.value)}; "
+            f"{self.severity} {side} {self.threshold:.3g}"
         )
 
 
@@ -230,9 +231,7 @@ def _worst(values: np.ndarray, allowed: np.ndarray | None = None) -> int | None:
     return int(np.where(usable, values, -np.inf).argmax()) if usable.any() else None
 
 
-def _above(
-    kind: str, metric: str, layer: int, value: float, warn: float, severe: float
-) -> Breach | None:
+def _above(kind: str, metric: str, layer: int, value: float, warn: float, severe: float) -> Breach | None:
     if value > severe:
         return Breach(kind, "severe", layer, metric, value, severe)
     if value > warn:
@@ -267,16 +266,12 @@ def _blocked(view: View) -> Breach | None:
 def _exploding(view: View) -> Breach | None:
     if np.isinf(view.delta).any():
         layer = int(np.flatnonzero(np.isinf(view.delta))[-1])
-        return Breach(
-            "exploding", "severe", layer, "delta_norm", float(view.delta[layer]), EXPLODING_SEVERE
-        )
+        return Breach("exploding", "severe", layer, "delta_norm", float(view.delta[layer]), EXPLODING_SEVERE)
     layer_or_none = _worst(view.delta)
     ratio = view.record.network["gradient_ratio"]
     if layer_or_none is None or not math.isfinite(ratio):
         return None
-    return _above(
-        "exploding", "gradient_ratio", layer_or_none, ratio, EXPLODING_WARN, EXPLODING_SEVERE
-    )
+    return _above("exploding", "gradient_ratio", layer_or_none, ratio, EXPLODING_WARN, EXPLODING_SEVERE)
 
 
 def _vanishing(view: View) -> Breach | None:
@@ -423,9 +418,7 @@ def find(run: Run) -> tuple[Finding, ...]:
     findings = _findings(last)
     present = {finding.kind for finding in findings}
     findings += [finding for finding in _persistent(run) if finding.kind not in present]
-    return tuple(
-        sorted(findings, key=lambda f: (f.severity != "severe", KINDS.index(f.kind)))
-    )
+    return tuple(sorted(findings, key=lambda f: (f.severity != "severe", KINDS.index(f.kind))))
 
 
 def _persistent(run: Run) -> Iterator[Finding]:

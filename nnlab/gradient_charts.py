@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from nnlab.chart import (
+    DECADE_LABEL,
     MAX_CELLS,
+    MAX_COLUMNS,
     Chart,
     decade_ticks,
     decades,
@@ -41,6 +43,7 @@ DELTA_DEFINITION = (
     "respect to the inputs of a layer's activation, over the batch "
     "(Rumelhart, Hinton & Williams 1986; Hochreiter 1991)."
 )
+CELL_OVERLAP = 0.4  # of a cell
 STRIP_TEXT_COLUMNS = 24  # more columns are too narrow for a number
 
 
@@ -134,7 +137,7 @@ def delta_strip(run: Run, step: int, mode: Mode) -> Chart:
     )
     return Chart(
         name="delta_strip",
-        title=f"Error signal that arrives at each layer, step {record.step}",
+        title=f"Error signal at each layer, step {record.step}",
         how_to_read=(
             "One cell a layer, from the input on the left to the output on the right. The error "
             "signal starts at the output and travels left. Bright cells get much of it, dark cells "
@@ -168,7 +171,7 @@ def _heatmap_spec(mode: Mode, layers: int, low: int, high: int, steps: int) -> d
         .legend(
             type="gradient",
             values=[round(float(np.log10(label))) for label in labels],
-            labelExpr="'1e' + format(datum.value, 'd')",
+            labelExpr="'1e' + replace(format(datum.value, 'd'), '\u2212', '-')",
             gradientLength=200,
         )
     )
@@ -180,16 +183,12 @@ def _heatmap_spec(mode: Mode, layers: int, low: int, high: int, steps: int) -> d
     base = alt.Chart(rows())
     cells = (
         base.transform_filter("datum.state == 'value'")
-        .mark_rect(strokeWidth=0.6)
-        .encode(
-            x=x, x2="right:Q", y=y, y2="top:Q", color=color,
-            stroke=alt.Stroke("log:Q").legend(None).scale(domain=[low, high], range=list(MAGMA)),
-            tooltip=tooltip,
-        )
-    )  # fmt: skip
+        .mark_rect(clip=True)
+        .encode(x=x, x2="right:Q", y=y, y2="top:Q", color=color, tooltip=tooltip)
+    )
     odd = (
         base.transform_filter("datum.state != 'value'")
-        .mark_rect(strokeWidth=0.6)
+        .mark_rect(clip=True)
         .encode(
             x=x, x2="right:Q", y=y, y2="top:Q", tooltip=tooltip,
             fill=alt.Fill("state:N", title="no number")
@@ -197,9 +196,7 @@ def _heatmap_spec(mode: Mode, layers: int, low: int, high: int, steps: int) -> d
             .legend(labelExpr="datum.label == 'zero' ? 'exactly 0' : 'not finite'"),
         )
     )  # fmt: skip
-    cursor = alt.Chart(rows("cursor")).mark_rule(
-        color=THEMES[mode].text, strokeWidth=1.5, strokeDash=[4, 3]
-    )
+    cursor = alt.Chart(rows("cursor")).mark_rule(color=THEMES[mode].text, strokeWidth=1.5, strokeDash=[4, 3])
     cursor = cursor.encode(x=alt.X("step:Q"))
     return finish(alt.layer(cells, odd, cursor), mode, 300)
 
@@ -207,7 +204,7 @@ def _heatmap_spec(mode: Mode, layers: int, low: int, high: int, steps: int) -> d
 def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
     """The signature picture: the error signal of every layer over the whole training."""
     layers = len(run.layers)
-    records = drawn_records(run, "delta_norm", max(12, MAX_CELLS // layers))
+    records = drawn_records(run, "delta_norm", min(MAX_COLUMNS, max(12, MAX_CELLS // layers)))
     starts = np.array([record.step for record in records], dtype=float)
     last = float(run.records[-1].step)
     ends = np.append(starts[1:], max(last, starts[-1] + 1))
@@ -222,9 +219,10 @@ def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
         {
             "step": np.repeat(starts, layers),
             "left": np.repeat(starts, layers),
-            "right": np.repeat(ends, layers),
+            # Cells reach under their next neighbors, which are drawn over them: no seams.
+            "right": np.repeat(ends + CELL_OVERLAP * (ends - starts), layers),
             "bottom": number - 0.5,
-            "top": number + 0.5,
+            "top": number + 0.5 + CELL_OVERLAP,
             "name": [spoken(layer.name) for layer in run.layers] * len(records),
             "log": logs,
             "state": states,
@@ -281,7 +279,7 @@ def _norms_spec(mode: Mode, layers: int, low: int, high: int, has_zero: bool) ->
     ticks = decade_ticks(low, high)
     y = (
         alt.Y("shown:Q", title="norm (gradient of the mean loss)")
-        .axis(values=ticks, format=".0e")
+        .axis(values=ticks, labelExpr=DECADE_LABEL)
         .scale(type="log", domain=[float(f"1e{low}"), float(f"1e{high}")], nice=False)
     )
     tooltip = [
@@ -290,17 +288,11 @@ def _norms_spec(mode: Mode, layers: int, low: int, high: int, has_zero: bool) ->
         alt.Tooltip("exact:N", title="value"),
     ]
     drawn = alt.Chart(rows()).transform_filter("datum.state != 'undefined'")
-    dash = (
-        alt.StrokeDash("series:N")
-        .scale(domain=order, range=[[1, 0], [1, 0], [6, 4], [2, 3]])
-        .legend(None)
-    )
+    dash = alt.StrokeDash("series:N").scale(domain=order, range=[[1, 0], [1, 0], [6, 4], [2, 3]]).legend(None)
     line = drawn.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=color, strokeDash=dash)
     point = drawn.transform_filter("datum.measured").mark_point(size=45, filled=True, opacity=1)
     shape = (
-        alt.Shape("state:N")
-        .scale(domain=["value", "zero"], range=["circle", "triangle-down"])
-        .legend(None)
+        alt.Shape("state:N").scale(domain=["value", "zero"], range=["circle", "triangle-down"]).legend(None)
     )
     points = point.encode(x=x, y=y, color=color, shape=shape, tooltip=tooltip)
     parts: list[alt.Chart] = [line, points]
@@ -385,5 +377,3 @@ def layer_norms(run: Run, step: int, mode: Mode) -> Chart:
         frames=frames,
         table=long.assign(step=record.step)[["step", "layer", "name", "series", "value"]],
     )
-
-

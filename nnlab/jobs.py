@@ -151,8 +151,7 @@ class JobBoard:
         with self._lock:
             if len(self._queue) >= MAX_QUEUED:
                 raise Refused(
-                    f"{MAX_QUEUED} runs are waiting already, which is all that fit. "
-                    "Try again in a minute."
+                    f"{MAX_QUEUED} runs are waiting already, which is all that fit. Try again in a minute."
                 )
             job = Job(config)
             self._jobs[job.id] = job
@@ -197,8 +196,11 @@ class JobBoard:
 
 BOARD = JobBoard()
 
+# Importing torch holds the interpreter for a second: not while the first page is being drawn.
+WARM_UP_DELAY = 3.0
+
 _warm_lock = threading.Lock()
-_warming: list[threading.Thread] = []
+_warming: list[threading.Timer] = []
 
 
 def warm_up() -> None:
@@ -206,9 +208,10 @@ def warm_up() -> None:
     with _warm_lock:
         if _warming:
             return
-        thread = threading.Thread(target=_import_trainer, name="nnlab-warm-up", daemon=True)
-        _warming.append(thread)
-        thread.start()
+        timer = threading.Timer(WARM_UP_DELAY, _import_trainer)
+        timer.daemon = True
+        _warming.append(timer)
+        timer.start()
 
 
 def _import_trainer() -> None:

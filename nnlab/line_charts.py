@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from nnlab.chart import (
+    DECADE_LABEL,
+    HOVER_EVERY,
     MAX_LINES,
     MAX_POINTS,
     Chart,
@@ -72,12 +74,11 @@ def _score_spec(mode: Mode, title: str, steps: int, top: float | None) -> dict[s
     ]
     base = alt.Chart(rows()).encode(
         x=_step_axis(steps), y=y, color=color,
-        strokeWidth=alt.StrokeWidth("series:N").scale(domain=order, range=[1.4, 3]).legend(None),
     )  # fmt: skip
-    points = base.transform_filter("datum.series == 'test split'").mark_point(
-        filled=True, size=28, opacity=1
-    )
-    parts = [base.mark_line(), points.encode(tooltip=tooltip), _cursor(mode), *_ends(mode)]
+    points = base.transform_filter("datum.series == 'test split'").mark_point(filled=True, size=28, opacity=1)
+    batch = base.transform_filter("datum.series != 'test split'").mark_line(strokeWidth=1.4)
+    test = base.transform_filter("datum.series == 'test split'").mark_line(strokeWidth=3)
+    parts = [batch, test, points.encode(tooltip=tooltip), _cursor(mode), *_ends(mode)]
     return finish(alt.layer(*parts), mode, 260)
 
 
@@ -86,9 +87,7 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
     for name, words in ((metric, "training batch"), (f"test_{metric}", "test split")):
         steps, values = run.series(name)
         parts.append(
-            pd.DataFrame(
-                {"step": steps.astype(float), "series": words, "metric": name, "value": values}
-            )
+            pd.DataFrame({"step": steps.astype(float), "series": words, "metric": name, "value": values})
         )
     long = pd.concat(parts, ignore_index=True)
     is_accuracy = metric == "accuracy"
@@ -145,6 +144,7 @@ def _layer_lines(run: Run, metric: str, last_layer: int) -> tuple[pd.DataFrame, 
             "value": chosen.ravel(),
         }
     )
+    frame["answers"] = np.repeat(np.arange(len(points)) % HOVER_EVERY == 0, len(lines))
     frame["exact"] = [scientific(value) for value in frame["value"]]
     frame["state"] = state_of(frame["value"].to_numpy())
     return frame, all_rows.reset_index(drop=True), len(lines)
@@ -161,7 +161,7 @@ def _lines_spec(
         y = (
             alt.Y("shown:Q", title=title)
             .scale(type="log", domain=[float(f"1e{low}"), float(f"1e{high}")], nice=False)
-            .axis(values=decade_ticks(low, high), format=".0e")
+            .axis(values=decade_ticks(low, high), labelExpr=DECADE_LABEL)
         )
     color = (
         alt.Color("number:Q", title="layer")
@@ -176,7 +176,8 @@ def _lines_spec(
     base = alt.Chart(rows()).transform_filter("datum.state != 'undefined'")
     base = base.encode(x=_step_axis(steps), y=y, color=color, detail="number:Q")
     lines = base.mark_line(strokeWidth=1.8)
-    hover = base.mark_point(size=60, opacity=0).encode(tooltip=tooltip)
+    hover = base.transform_filter("datum.answers")
+    hover = hover.mark_point(size=120, opacity=0, filled=True).encode(tooltip=tooltip)
     return finish(alt.layer(lines, *guide_layers(mode), hover, _cursor(mode), *_ends(mode)), mode, 280)
 
 

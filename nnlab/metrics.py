@@ -51,12 +51,12 @@ class LayerSample:
 
     @cached_property
     def z64(self) -> torch.Tensor:
-        """z in float64."""
+        """Z in float64."""
         return self.z.double()
 
     @cached_property
     def h64(self) -> torch.Tensor:
-        """h in float64."""
+        """H in float64."""
         return self.h.double()
 
     @cached_property
@@ -126,7 +126,7 @@ def _dead_fraction(sample: LayerSample) -> float:
 
 def _dormant_fraction(sample: LayerSample) -> float:
     activity = sample.h64.abs().mean(dim=0)
-    if activity.isnan().any():
+    if not activity.isfinite().all():
         return NAN
     return float((activity <= DORMANT_TAU * activity.mean()).double().mean())
 

@@ -28,7 +28,7 @@ def fraction(value: float) -> str:
     if not 0 < value < 0.5 or 1 / value > 1e12:
         return scientific(value)
     inverse = 1 / value
-    digits = max(0, int(math.floor(math.log10(inverse))) - 1)
+    digits = max(0, math.floor(math.log10(inverse)) - 1)
     return f"1 / {round(inverse, -digits):,.0f}"
 
 

@@ -29,9 +29,7 @@ FOREIGN_ACTIVATIONS = (
     nn.ReLU6, nn.CELU, nn.PReLU, nn.RReLU, nn.LogSigmoid, nn.Hardsigmoid, nn.Hardswish,
     nn.Hardshrink, nn.Softshrink, nn.Tanhshrink, nn.Threshold,
 )  # fmt: skip
-_REGISTRY_CLASSES = {
-    getattr(nn, entry.module): entry.name for entry in ACTIVATIONS.values() if entry.module
-}
+_REGISTRY_CLASSES = {getattr(nn, entry.module): entry.name for entry in ACTIVATIONS.values() if entry.module}
 # Where the registry's formula holds only for PyTorch's default parameters.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "leaky_relu": {"negative_slope": 0.01},
@@ -68,11 +66,7 @@ def is_activation(module: nn.Module) -> bool:
 def is_weighted(module: nn.Module) -> bool:
     """Tell whether a module is a row of the frames: a weight of two or more dimensions."""
     weight = getattr(module, "weight", None)
-    return (
-        isinstance(weight, torch.Tensor)
-        and weight.dim() >= 2
-        and not isinstance(module, NORMALIZATIONS)
-    )
+    return isinstance(weight, torch.Tensor) and weight.dim() >= 2 and not isinstance(module, NORMALIZATIONS)
 
 
 def slope_of(activation: nn.Module | None, z: torch.Tensor) -> torch.Tensor:
@@ -156,9 +150,7 @@ class Probe:
     Hooks never change a value: training is the same bit for bit with and without.
     """
 
-    def __init__(
-        self, model: nn.Module, *, gradients: bool, check: Callable[[], None] = _no_check
-    ) -> None:
+    def __init__(self, model: nn.Module, *, gradients: bool, check: Callable[[], None] = _no_check) -> None:
         self.captures: list[Capture] = []
         self._model = model
         self._gradients = gradients
@@ -300,5 +292,3 @@ class Probe:
 
 def _h_grad(call: _Call) -> torch.Tensor | None:
     return call.z.grad if call.h is None else call.h.grad
-
-

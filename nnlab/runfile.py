@@ -84,8 +84,7 @@ def _record_content(record: StepRecord) -> dict[str, Any]:
         "k": "record",
         "step": record.step,
         "layers": {
-            name: [_encode_number(float(value)) for value in values]
-            for name, values in record.layers.items()
+            name: [_encode_number(float(value)) for value in values] for name, values in record.layers.items()
         },
         "network": {name: _encode_number(value) for name, value in record.network.items()},
         "histograms": {

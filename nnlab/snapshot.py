@@ -59,9 +59,7 @@ def _backward(loss: torch.Tensor, notes: list[str]) -> None:
         notes.append("the loss depends on no trainable parameter: there are no gradients")
 
 
-def diagnose(
-    model: nn.Module, x: Any, y: Any, loss: str | LossFunction = "cross_entropy"
-) -> Run:
+def diagnose(model: nn.Module, x: Any, y: Any, loss: str | LossFunction = "cross_entropy") -> Run:
     """Run one forward and backward pass and give its record; the model, grads and RNG stay as they were.
 
     Args:

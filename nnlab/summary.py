@@ -135,6 +135,4 @@ def compare(before: Run, after: Run) -> pd.DataFrame:
                 "Test accuracy": shown[3].value,
             }
         )
-    return pd.DataFrame(
-        {"number": list(sides[0]), "before": sides[0].values(), "after": sides[1].values()}
-    )
+    return pd.DataFrame({"number": list(sides[0]), "before": sides[0].values(), "after": sides[1].values()})

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -92,6 +93,10 @@ def _is_finite(tensors: list[torch.Tensor]) -> bool:
     return bool(total.isfinite()) or all(bool(t.isfinite().all()) for t in tensors)
 
 
+def _tensors(x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(x.copy()), torch.from_numpy(y.copy())
+
+
 @dataclass
 class _Training:
     """The state of one run while it is being trained."""
@@ -113,8 +118,8 @@ class _Training:
         self.loss_function = LOSSES[self.config.loss]
         self.batches = _batches(self.data, self.config)
         self.recorded_steps = frozenset(self.config.recorded_steps)
-        self.x, self.y = self._tensors(self.data.x_train, self.data.y_train)
-        self.x_test, self.y_test = self._tensors(self.data.x_test, self.data.y_test)
+        self.x, self.y = _tensors(self.data.x_train, self.data.y_train)
+        self.x_test, self.y_test = _tensors(self.data.x_test, self.data.y_test)
         self.environment = {
             **describe_environment("autograd"),
             "dataset_sha256": self.data.sha256,
@@ -122,10 +127,6 @@ class _Training:
         self.notes += self.data.notes
         if self.config.batch_size > len(self.x):
             self.notes.append(f"batch: all {len(self.x)} training examples, fewer than asked for")
-
-    @staticmethod
-    def _tensors(x, y):  # type: ignore[no-untyped-def]
-        return torch.from_numpy(x.copy()), torch.from_numpy(y.copy())
 
     def check(self) -> None:
         if self.stop.is_set():
@@ -223,9 +224,7 @@ class _Training:
                 weight_std_before=float(before.double().std(correction=0)),
                 update_std=float((linear.weight.detach() - before).double().std(correction=0)),
             )
-            for sample, linear, before in zip(
-                samples, self.model.linears, self.weights_before, strict=True
-            )
+            for sample, linear, before in zip(samples, self.model.linears, self.weights_before, strict=True)
         ]
 
     @torch.no_grad()

@@ -99,8 +99,7 @@ def weights_of(state: Mapping[str, NDArray[np.floating]]) -> Weights:
     depth = sum(name.endswith(".linear.weight") for name in state)
     stems = [f"hidden_{number}.linear" for number in range(1, depth + 1)] + ["output"]
     return [
-        (np.array(state[f"{stem}.weight"], float), np.array(state[f"{stem}.bias"], float))
-        for stem in stems
+        (np.array(state[f"{stem}.weight"], float), np.array(state[f"{stem}.bias"], float)) for stem in stems
     ]
 
 

@@ -73,9 +73,7 @@ def _network(config: ExperimentConfig) -> dict[str, Any]:
     return {
         "depth": _slider(config, "depth", DEPTHS),
         "width": _slider(config, "width", WIDTHS),
-        "activation": _select(
-            config, "activation", f"{ACTIVATIONS[config.activation].made_for}"
-        ),
+        "activation": _select(config, "activation", f"{ACTIVATIONS[config.activation].made_for}"),
     }
 
 

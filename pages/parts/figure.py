@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -15,7 +15,7 @@ from nnlab.run import Run
 
 def mode() -> Mode:
     """Give the theme the visitor sees."""
-    return cast(Mode, "dark" if st.context.theme.type == "dark" else "light")
+    return "dark" if st.context.theme.type == "dark" else "light"
 
 
 def figure(name: str, run: Run, step: int, *, live: bool = False) -> None:
@@ -24,8 +24,7 @@ def figure(name: str, run: Run, step: int, *, live: bool = False) -> None:
     with st.container(key=f"chart_{name}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.markdown(f"**{chart.title}**", width="stretch")
-            with st.popover("", icon=":material/help:", type="tertiary", help="How to read this"):
-                st.markdown(chart.how_to_read)
+            _explanation(chart)
             if not live:
                 _downloads(chart, run)
         if not chart.is_empty:
@@ -36,30 +35,46 @@ def figure(name: str, run: Run, step: int, *, live: bool = False) -> None:
             st.caption(note)
 
 
+# The contents of a popover are drawn once it is opened: twenty hidden buttons and formulas would
+# cost the first paint a second.
+
+
+def _explanation(chart: Chart) -> None:
+    popover = st.popover(
+        "",
+        icon=":material/help:",
+        type="tertiary",
+        help="How to read this",
+        key=f"help_{chart.name}",
+        on_change="rerun",
+    )
+    if popover.open:
+        popover.markdown(chart.how_to_read)
+
+
 def _downloads(chart: Chart, run: Run) -> None:
+    popover = st.popover(
+        "",
+        icon=":material/download:",
+        type="tertiary",
+        help="Download this chart",
+        key=f"download_{chart.name}",
+        on_change="rerun",
+    )
+    if not popover.open:
+        return
+    files: dict[str, tuple[str, str, Callable[[], bytes]]] = {
+        "SVG, for papers": ("svg", "image/svg+xml", lambda: export.to_svg(chart, run)),
+        "PNG, for slides": ("png", "image/png", lambda: export.to_png(chart, run)),
+        "CSV, the numbers": ("csv", "text/csv", lambda: export.to_csv(chart.table)),
+    }
     stem = export.file_stem(run, chart.name)
-    with st.popover("", icon=":material/download:", type="tertiary", help="Download this chart"):
-        st.download_button(
-            "SVG, for papers",
-            data=lambda: export.to_svg(chart, run),
-            file_name=f"{stem}.svg",
-            mime="image/svg+xml",
-            key=f"svg_{chart.name}",
-            on_click="ignore",
-        )
-        st.download_button(
-            "PNG, for slides",
-            data=lambda: export.to_png(chart, run),
-            file_name=f"{stem}.png",
-            mime="image/png",
-            key=f"png_{chart.name}",
-            on_click="ignore",
-        )
-        st.download_button(
-            "CSV, the numbers",
-            data=lambda: export.to_csv(chart.table),
-            file_name=f"{stem}.csv",
-            mime="text/csv",
-            key=f"csv_{chart.name}",
+    for label, (ending, mime, data) in files.items():
+        popover.download_button(
+            label,
+            data=data,
+            file_name=f"{stem}.{ending}",
+            mime=mime,
+            key=f"{ending}_{chart.name}",
             on_click="ignore",
         )

@@ -1,0 +1,48 @@
+# nnlab: `make run` opens the lab, `make check` runs every check. Both set up all they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8501
+
+.DEFAULT_GOAL := help
+.PHONY: help run check test lint types format browser stored
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(VENV)/run.done ## Open the lab in a browser
+	$(BIN)/streamlit run dashboard.py --server.port $(PORT)
+
+check: $(VENV)/check.done browser lint types test ## Run every check, as CI does
+
+test: $(VENV)/check.done ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/check.done ## Check style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/check.done ## Check types
+	$(BIN)/mypy
+
+format: $(VENV)/check.done ## Rewrite the code in the project's style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+browser: ## Install Chromium for the browser tests, where it is missing
+	@sh tests/install_chromium.sh
+
+stored: $(VENV)/run.done ## Train the run anew that the lab shows first
+	$(BIN)/python -m nnlab train --depth 10 --activation sigmoid --out nnlab/stored/sigmoid_tower.jsonl
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("nnlab needs Python 3.11 or newer: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.done: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/check.done: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/run.done
