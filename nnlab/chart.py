@@ -32,13 +32,13 @@ class Chart:
 
     `spec` is Vega-Lite without data; `frames` are its named datasets, whose columns have fixed names
     so that no user text ever becomes a field. `table` holds the plotted values in full precision.
-    `how_to_read` is Markdown; `alt` says in a sentence what the picture shows, for screen readers.
+    `how_to_read` is Markdown; `alt_text` says in a sentence what the picture shows, for screen readers.
     """
 
     name: str
     title: str
     how_to_read: str
-    alt: str
+    alt_text: str
     spec: dict[str, Any]
     frames: dict[str, pd.DataFrame]
     table: pd.DataFrame
@@ -57,9 +57,10 @@ class Chart:
 
 def records_of(frames: dict[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]]]:
     """Give datasets as JSON records; NaN and inf, which JSON does not know, become null."""
+    plain = {name: frame.astype(object).where(_is_plain(frame), None) for name, frame in frames.items()}
     return {
-        name: frame.astype(object).where(_is_plain(frame), None).to_dict("records")
-        for name, frame in frames.items()
+        name: [{str(column): cell for column, cell in row.items()} for row in frame.to_dict("records")]
+        for name, frame in plain.items()
     }
 
 

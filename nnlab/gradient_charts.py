@@ -143,7 +143,7 @@ def delta_strip(run: Run, step: int, mode: Mode) -> Chart:
             "signal starts at the output and travels left. Bright cells get much of it, dark cells "
             f"little; each color step is the same factor. Gray is exactly 0.\n\n{DELTA_DEFINITION}"
         ),
-        alt=_strip_words(run, record),
+        alt_text=_strip_words(run, record),
         spec=_strip_spec(mode, len(values)),
         frames={"rows": frame},
         table=table,
@@ -241,7 +241,7 @@ def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
             "vanishing gradient, one that brightens is an exploding gradient, even rows are healthy. "
             f"Gray cells are exactly 0. The dashed line is the chosen step.\n\n{DELTA_DEFINITION}"
         ),
-        alt=f"Heat map of the error signal. {_strip_words(run, run.records[-1])}",
+        alt_text=f"Heat map of the error signal. {_strip_words(run, run.records[-1])}",
         spec=spec if has_odd else _without_odd(spec),
         frames={"rows": frame, "cursor": cursor},
         table=table.rename(columns={"value": "delta_norm"}).reset_index(drop=True),
@@ -372,7 +372,7 @@ def layer_norms(run: Run, step: int, mode: Mode) -> Chart:
             "\n\nThe weight gradient mixes in how large the layer's inputs are and can stay level while "
             "the error signal vanishes (Glorot & Bengio 2010, figure 8). All before clipping."
         ),
-        alt=f"Norms per layer. {_strip_words(run, record)}",
+        alt_text=f"Norms per layer. {_strip_words(run, record)}",
         spec=spec,
         frames=frames,
         table=long.assign(step=record.step)[["step", "layer", "name", "series", "value"]],

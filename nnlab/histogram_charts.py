@@ -195,7 +195,7 @@ def ridges(run: Run, step: int, mode: Mode, quantity: str) -> Chart:
         name=f"{quantity}_histograms",
         title=f"{TITLES[quantity]} per layer, step {at}",
         how_to_read=_HOW_TO_READ[quantity],
-        alt=f"Histograms of {AXIS_TITLES[quantity]} for {len(layers)} layers at step {at}.",
+        alt_text=f"Histograms of {AXIS_TITLES[quantity]} for {len(layers)} layers at step {at}.",
         spec=_spec(mode, quantity, words, len(run.hidden), low, high),
         frames=frames,
         table=histogram.reset_index(drop=True),

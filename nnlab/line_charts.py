@@ -109,7 +109,7 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
                 else "With cross-entropy, guessing among c classes gives ln c (2.30 for ten)."
             )
         ),
-        alt=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(last)} "
+        alt_text=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(last)} "
         "on the training batch and the test split.",
         spec=_score_spec(mode, label, int(run.records[-1].step), 1.0 if is_accuracy else None),
         frames={"rows": frame, **_marks(run, step)},
@@ -201,7 +201,7 @@ def saturation(run: Run, step: int, mode: Mode) -> Chart:
             r"$|\varphi'(z)| < 0.0591\,\sup|\varphi'|$, which for tanh is |tanh z| > 0.97 "
             f"(Karpathy's makemore, part 3).{normal}"
         ),
-        alt=f"{word} share over steps for {len(run.hidden)} layers.",
+        alt_text=f"{word} share over steps for {len(run.hidden)} layers.",
         spec=_lines_spec(mode, word.lower(), int(run.records[-1].step), len(run.hidden), None),
         frames={
             "rows": frame.assign(shown=frame["value"]),
@@ -234,7 +234,7 @@ def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
             "stands still; above 0.01 it jumps. Lines far apart mean that layers learn at different "
             "speeds. Undefined at step 0, where nothing has been updated."
         ),
-        alt=f"Update to weight ratio over steps for {len(run.layers)} layers, with a guide at 0.001.",
+        alt_text=f"Update to weight ratio over steps for {len(run.layers)} layers, with a guide at 0.001.",
         spec=_lines_spec(mode, "update / weights", steps, len(run.layers), log_range),
         frames={
             "rows": frame.assign(shown=np.where(frame["state"] == "zero", floor, frame["value"])),

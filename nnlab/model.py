@@ -42,7 +42,7 @@ class Block(nn.Module):
     def __init__(self, fan_in: int, config: ExperimentConfig, *, residual: bool) -> None:
         super().__init__()
         # skip_init: nn.Linear would draw from the process-wide generator that all visitors share.
-        self.linear: nn.Linear = skip_init(nn.Linear, fan_in, config.width)  # type: ignore[assignment]
+        self.linear: nn.Linear = skip_init(nn.Linear, fan_in, config.width)
         self.norm = _normalization(config)
         self.activation = _activation(config.activation)
         self.residual = residual

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -29,6 +31,14 @@ STALLED_STEPS = 20
 MOMENTUM = 0.9
 
 OnRecord = Callable[[Run, StepRecord], None]
+
+
+class Stop(Protocol):
+    """Something that can be asked whether to stop: a threading.Event, or a job with a lease."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        ...
 
 
 class Halt(Exception):
@@ -66,7 +76,7 @@ def one_thread() -> Iterator[None]:
 def _make_optimizer(config: ExperimentConfig, model: nn.Module) -> torch.optim.Optimizer:
     makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "sgd": torch.optim.SGD,
-        "momentum": lambda *args, **kwargs: torch.optim.SGD(*args, momentum=MOMENTUM, **kwargs),
+        "momentum": partial(torch.optim.SGD, momentum=MOMENTUM),
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
         "rmsprop": torch.optim.RMSprop,
@@ -105,7 +115,7 @@ class _Training:
     data: Data
     model: MLP
     on_record: OnRecord | None
-    stop: threading.Event
+    stop: Stop
     give_up_at: float
     records: list[StepRecord] = field(default_factory=list)
     infos: tuple[LayerInfo, ...] = ()
@@ -280,7 +290,7 @@ class _Training:
 def train(
     config: ExperimentConfig,
     on_record: OnRecord | None = None,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
     time_limit: float | None = None,
 ) -> Run:
     """Train the network of an experiment and record it on the way.

@@ -91,7 +91,7 @@ def idle_units(run: Run, step: int, mode: Mode) -> Chart:
             "ReLU. With 1,024 examples and none that wakes a unit, it fires for fewer than 0.3 % of "
             "inputs (95 %)."
         ),
-        alt=f"Dead, stuck and silent units per layer: {dead:.0f} of {total} units are dead.",
+        alt_text=f"Dead, stuck and silent units per layer: {dead:.0f} of {total} units are dead.",
         spec=_spec(mode, len(run.hidden)),
         frames={"rows": long.drop(columns="metric")},
         table=long.assign(step=record.step)[["step", "name", "metric", "count", "width", "share"]],

@@ -29,7 +29,7 @@ def figure(name: str, run: Run, step: int, *, live: bool = False) -> None:
                 _downloads(chart, run)
         if not chart.is_empty:
             st.vega_lite_chart(
-                spec=chart.drawable, theme=None, width="stretch", alt=chart.alt, key=f"vega_{name}"
+                spec=chart.drawable, theme=None, width="stretch", alt=chart.alt_text, key=f"vega_{name}"
             )
         for note in chart.notes:
             st.caption(note)
