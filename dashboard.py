@@ -9,7 +9,7 @@ from nnlab.presets import PRESETS
 from pages.parts import runs
 from pages.parts.choice import choose, current, show_notes, write_address
 from pages.parts.controls import sidebar
-from pages.parts.lab import panels
+from pages.parts.lab import TICKING, panels
 
 TICK_SECONDS = 1.0  # live charts once a second cost training least (measured)
 PRESET = "preset"
@@ -86,6 +86,7 @@ problem = sidebar()
 header(problem)
 messages(problem)
 job = runs.job()
-st.fragment(panels, run_every=TICK_SECONDS if job is not None and job.is_active else None)()
+st.session_state[TICKING] = job is not None and job.is_active
+st.fragment(panels, run_every=TICK_SECONDS if st.session_state[TICKING] else None)()
 write_address(current(), job.id if job is not None else None)
 warm_up()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,8 @@ class Chart:
     """One picture.
 
     `spec` is Vega-Lite without data; `frames` are its named datasets, whose columns have fixed names
-    so that no user text ever becomes a field. `table` holds the plotted values in full precision.
+    so that no user text ever becomes a field. `make_table` gives the plotted values in full precision;
+    it is called for a download only, since a live page draws every second.
     `how_to_read` is Markdown; `alt_text` says in a sentence what the picture shows, for screen readers.
     """
 
@@ -41,7 +42,7 @@ class Chart:
     alt_text: str
     spec: dict[str, Any]
     frames: dict[str, pd.DataFrame]
-    table: pd.DataFrame
+    make_table: Callable[[], pd.DataFrame]
     notes: tuple[str, ...] = ()
     is_empty: bool = False  # nothing to draw; the notes say why
 
@@ -150,6 +151,13 @@ def drawn_records(run: Run, metric: str, most: int) -> list[StepRecord]:
 def left_out_notes(shown: int, total: int, noun: str) -> tuple[str, ...]:
     """Say how many of something are drawn, if not all."""
     return () if shown == total else (f"{shown} of {total} {noun} are drawn; exports hold all.",)
+
+
+def last_step(run: Run) -> int:
+    """Give the end of the step axis: while a run goes on, where it will end, so that nothing jumps."""
+    if run.status == "running" and run.config is not None:
+        return run.config.steps
+    return max(1, int(run.records[-1].step))
 
 
 def end_marks(run: Run) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from nnlab.chart import (
     decades,
     drawn_records,
     finish,
+    last_step,
     layer_axis,
     layer_ticks,
     left_out_notes,
@@ -146,7 +147,7 @@ def delta_strip(run: Run, step: int, mode: Mode) -> Chart:
         alt_text=_strip_words(run, record),
         spec=_strip_spec(mode, len(values)),
         frames={"rows": frame},
-        table=table,
+        make_table=lambda: table,
     )
 
 
@@ -206,8 +207,7 @@ def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
     layers = len(run.layers)
     records = drawn_records(run, "delta_norm", min(MAX_COLUMNS, max(12, MAX_CELLS // layers)))
     starts = np.array([record.step for record in records], dtype=float)
-    last = float(run.records[-1].step)
-    ends = np.append(starts[1:], max(last, starts[-1] + 1))
+    ends = np.append(starts[1:], max(float(run.records[-1].step), starts[-1] + 1))
     values = np.array([record.layers["delta_norm"] for record in records])
     low, high = _delta_decades(run)
     states = state_of(values.ravel())
@@ -230,8 +230,7 @@ def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
         }
     )
     cursor = pd.DataFrame({"step": [float(run.record_at(step).step)]})
-    table = run.metrics[run.metrics["metric"] == "delta_norm"].drop(columns="metric")
-    spec = _heatmap_spec(mode, layers, low, high, int(ends[-1]))
+    spec = _heatmap_spec(mode, layers, low, high, last_step(run))
     return Chart(
         name="delta_heatmap",
         title="Error signal over layers and steps",
@@ -244,7 +243,7 @@ def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
         alt_text=f"Heat map of the error signal. {_strip_words(run, run.records[-1])}",
         spec=spec if has_odd else _without_odd(spec),
         frames={"rows": frame, "cursor": cursor},
-        table=table.rename(columns={"value": "delta_norm"}).reset_index(drop=True),
+        make_table=lambda: run.metric_rows("delta_norm"),
         notes=left_out_notes(len(records), len(run.records), "records"),
     )
 
@@ -375,5 +374,5 @@ def layer_norms(run: Run, step: int, mode: Mode) -> Chart:
         alt_text=f"Norms per layer. {_strip_words(run, record)}",
         spec=spec,
         frames=frames,
-        table=long.assign(step=record.step)[["step", "layer", "name", "series", "value"]],
+        make_table=lambda: long.assign(step=record.step)[["step", "layer", "name", "series", "value"]],
     )

@@ -198,6 +198,6 @@ def ridges(run: Run, step: int, mode: Mode, quantity: str) -> Chart:
         alt_text=f"Histograms of {AXIS_TITLES[quantity]} for {len(layers)} layers at step {at}.",
         spec=_spec(mode, quantity, words, len(run.hidden), low, high),
         frames=frames,
-        table=histogram.reset_index(drop=True),
+        make_table=lambda: histogram.reset_index(drop=True),
         notes=left_out_notes(len(numbers), len(layers), "layers") + _outside_words(histogram),
     )

@@ -69,7 +69,7 @@ class Job:
     run: Run | None = None
     status: str = "queued"
     error: str = ""
-    started: float = 0.0
+    first_record: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
     _renewed: float = field(default_factory=time.monotonic)
     _changed: threading.Event = field(default_factory=threading.Event)
@@ -99,12 +99,14 @@ class Job:
     def progress(self) -> Progress:
         """How far the run is."""
         step = self.run.records[-1].step if self.run is not None and self.run.records else 0
-        elapsed = time.monotonic() - self.started if self.started else 0.0
+        # Counted from the first record on: loading torch is no training.
+        elapsed = time.monotonic() - self.first_record if self.first_record else 0.0
         speed = step / elapsed if elapsed > 0 else 0.0
         left = (self.config.steps - step) / speed if speed > 0 else None
         return Progress(step, self.config.steps, speed, left)
 
     def _on_record(self, run: Run, record: StepRecord) -> None:
+        self.first_record = self.first_record or time.monotonic()
         self.run = run
 
     def execute(self) -> None:
@@ -112,7 +114,7 @@ class Job:
         if self.is_set():
             self.status = "stopped"
             return
-        self.status, self.started = "running", time.monotonic()
+        self.status = "running"
         try:
             # torch loads here, in the worker, so that pages are drawn without it.
             from nnlab.trainer import train

@@ -21,6 +21,7 @@ from nnlab.chart import (
     end_marks,
     finish,
     guide_layers,
+    last_step,
     left_out_notes,
     rows,
     spread,
@@ -111,9 +112,9 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
         ),
         alt_text=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(last)} "
         "on the training batch and the test split.",
-        spec=_score_spec(mode, label, int(run.records[-1].step), 1.0 if is_accuracy else None),
+        spec=_score_spec(mode, label, last_step(run), 1.0 if is_accuracy else None),
         frames={"rows": frame, **_marks(run, step)},
-        table=long[["step", "metric", "value"]],
+        make_table=lambda: long[["step", "metric", "value"]],
         notes=(f"{lost} values are not finite and cannot be drawn.",) if lost else (),
     )
 
@@ -128,12 +129,10 @@ def accuracy(run: Run, step: int, mode: Mode) -> Chart:
     return _score_chart(run, step, mode, "accuracy")
 
 
-def _layer_lines(run: Run, metric: str, last_layer: int) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """Give the drawn rows, all rows, and the number of layers drawn."""
+def _layer_lines(run: Run, metric: str, last_layer: int) -> tuple[pd.DataFrame, int]:
+    """Give the drawn rows and the number of layers drawn."""
     steps, values = run.series(metric)
     values = values[:, :last_layer]
-    all_rows = run.metrics[run.metrics["metric"] == metric].drop(columns="metric")
-    all_rows = all_rows[all_rows["layer_index"] <= last_layer].rename(columns={"value": metric})
     points, lines = spread(len(steps), MAX_POINTS), spread(values.shape[1], MAX_LINES)
     chosen = values[np.ix_(points, lines)]
     frame = pd.DataFrame(
@@ -147,7 +146,7 @@ def _layer_lines(run: Run, metric: str, last_layer: int) -> tuple[pd.DataFrame, 
     frame["answers"] = np.repeat(np.arange(len(points)) % HOVER_EVERY == 0, len(lines))
     frame["exact"] = [scientific(value) for value in frame["value"]]
     frame["state"] = state_of(frame["value"].to_numpy())
-    return frame, all_rows.reset_index(drop=True), len(lines)
+    return frame, len(lines)
 
 
 @lru_cache(maxsize=64)
@@ -183,7 +182,7 @@ def _lines_spec(
 
 def saturation(run: Run, step: int, mode: Mode) -> Chart:
     """Saturated share of every hidden layer over the steps."""
-    frame, table, drawn = _layer_lines(run, "saturation", len(run.hidden))
+    frame, drawn = _layer_lines(run, "saturation", len(run.hidden))
     inactive = bool(run.hidden) and run.hidden[0].activation in ("relu", "leaky_relu")
     word = "Inactive" if inactive else "Saturated"
     normal = (
@@ -202,20 +201,20 @@ def saturation(run: Run, step: int, mode: Mode) -> Chart:
             f"(Karpathy's makemore, part 3).{normal}"
         ),
         alt_text=f"{word} share over steps for {len(run.hidden)} layers.",
-        spec=_lines_spec(mode, word.lower(), int(run.records[-1].step), len(run.hidden), None),
+        spec=_lines_spec(mode, word.lower(), last_step(run), len(run.hidden), None),
         frames={
             "rows": frame.assign(shown=frame["value"]),
             "guide": pd.DataFrame(guide, columns=["shown", "word"]).astype({"shown": float}),
             **_marks(run, step),
         },
-        table=table,
+        make_table=lambda: run.metric_rows("saturation", len(run.hidden)),
         notes=left_out_notes(drawn, len(run.hidden), "layers"),
     )
 
 
 def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
     """How far each update moved the weights of every layer, relative to their spread."""
-    frame, table, drawn = _layer_lines(run, "update_ratio", len(run.layers))
+    frame, drawn = _layer_lines(run, "update_ratio", len(run.layers))
     values = np.append(frame["value"].to_numpy(), UPDATE_GUIDE)
     low, high = decades(values)
     floor = float(f"1e{low - 1}")
@@ -223,7 +222,7 @@ def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
     guide = [(UPDATE_GUIDE, "0.001: usual")]
     if has_zero:
         guide.append((floor, "exactly 0"))
-    steps = int(run.records[-1].step)
+    steps = last_step(run)
     log_range = (low - 1 if has_zero else low, high)
     return Chart(
         name="update_ratio",
@@ -241,6 +240,6 @@ def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
             "guide": pd.DataFrame(guide, columns=["shown", "word"]),
             **_marks(run, step),
         },
-        table=table,
+        make_table=lambda: run.metric_rows("update_ratio"),
         notes=left_out_notes(drawn, len(run.layers), "layers"),
     )

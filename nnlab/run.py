@@ -136,6 +136,13 @@ class Run:
         rows = [record.layers[metric] if layered else record.network[metric] for record in taken]
         return steps, np.array(rows, dtype=float)
 
+    def metric_rows(self, metric: str, last_layer: int | None = None) -> pd.DataFrame:
+        """Give one metric as a tidy frame: step, layer, layer_index and a column of its name."""
+        rows = self.metrics[self.metrics["metric"] == metric].drop(columns="metric")
+        if last_layer is not None:
+            rows = rows[rows["layer_index"] <= last_layer]
+        return rows.rename(columns={"value": metric}).reset_index(drop=True)
+
     def record_at(self, step: int, *, probe: bool = False) -> StepRecord:
         """Give the record nearest to a step; with `probe`, the nearest one with histograms."""
         candidates = [r for r in self.records if r.is_probe] if probe else self.records

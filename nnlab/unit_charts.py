@@ -19,6 +19,7 @@ KINDS = {
     "stuck_units": "stuck: slope below 6 % of its largest",
     "silent_units": "silent: output exactly 0",
 }
+TABLE_COLUMNS = ["step", "name", "metric", "count", "width", "share"]
 PROBE_WORDS = "for every example of the probe set (up to 1,024 training examples)"
 
 
@@ -94,7 +95,7 @@ def idle_units(run: Run, step: int, mode: Mode) -> Chart:
         alt_text=f"Dead, stuck and silent units per layer: {dead:.0f} of {total} units are dead.",
         spec=_spec(mode, len(run.hidden)),
         frames={"rows": long.drop(columns="metric")},
-        table=long.assign(step=record.step)[["step", "name", "metric", "count", "width", "share"]],
+        make_table=lambda: long.assign(step=record.step)[TABLE_COLUMNS],
         notes=tuple(notes),
         is_empty=is_empty,
     )

@@ -66,7 +66,7 @@ def _downloads(chart: Chart, run: Run) -> None:
     files: dict[str, tuple[str, str, Callable[[], bytes]]] = {
         "SVG, for papers": ("svg", "image/svg+xml", lambda: export.to_svg(chart, run)),
         "PNG, for slides": ("png", "image/png", lambda: export.to_png(chart, run)),
-        "CSV, the numbers": ("csv", "text/csv", lambda: export.to_csv(chart.table)),
+        "CSV, the numbers": ("csv", "text/csv", lambda: export.to_csv(chart.make_table())),
     }
     stem = export.file_stem(run, chart.name)
     for label, (ending, mime, data) in files.items():

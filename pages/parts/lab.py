@@ -20,6 +20,7 @@ TABS = {
     "Units": ("saturation", "idle_units"),
     "Gradients": ("delta_histograms", "weight_grad_histograms"),
 }
+TICKING = "ticking"  # whether the page has given this fragment a timer
 TABLE_TAB = "Table and files"
 SCIENTIFIC = st.column_config.NumberColumn(format="scientific")
 
@@ -42,12 +43,12 @@ def panels() -> None:
     """Draw everything that belongs to the shown run; a fragment, redrawn alone while it runs."""
     job = runs.job()
     live = job is not None and job.is_active
+    if live != st.session_state[TICKING]:
+        # A run began or ended since the whole page was drawn: the header's button and the timer of
+        # this fragment belong to the page.
+        st.rerun()
     if job is not None and live:
         progress(job)
-    elif st.session_state.get("was_live"):
-        st.session_state["was_live"] = False
-        st.rerun()  # the run has ended: the header must offer Train again and the timer must stop
-    st.session_state["was_live"] = live
     if job is not None and job.status == "failed":
         st.error(job.error, icon=":material/error:")
     run = runs.shown()

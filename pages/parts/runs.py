@@ -11,6 +11,7 @@ from nnlab.run import Run
 from nnlab.runfile import load_run
 from pages.parts.choice import choose, current
 
+STOP_PATIENCE = 0.4  # seconds
 JOB, BEFORE, ERROR = "job_id", "before", "submit_error"
 
 
@@ -62,6 +63,8 @@ def stop() -> None:
     latest = job()
     if latest is not None:
         latest.stop()
+        # The run ends within a layer's work: this very repaint can then offer Train again.
+        latest.wait(STOP_PATIENCE)
 
 
 def retrain() -> None:
