@@ -635,7 +635,7 @@ def why_healthy(run: Run) -> str:
     """Say by which numbers a run without findings is healthy."""
     view = View(run, len(run.records) - 1)
     ratio = view.record.network["gradient_ratio"]
-    parts = [f"layer 1 gets {scientific(ratio)} times the last hidden layer's error signal (0.05 to 20)"]
+    parts = [f"Layer 1 gets {scientific(ratio)} times the last hidden layer's error signal (0.05 to 20)"]
     saturated = _worst(view.layer("saturation"), np.array([_can_saturate(i) for i in view.hidden]))
     if saturated is not None:
         value = float(view.layer("saturation")[saturated])

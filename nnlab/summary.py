@@ -113,8 +113,10 @@ def tiles(run: Run, step: int) -> list[Tile]:
 
 
 def _verdict(run: Run) -> str:
-    names = [f"{finding.title} ({finding.severity})" for finding in run.findings]
-    return ", ".join(names) or "healthy"
+    if not run.findings:
+        return "healthy"
+    worst, others = run.findings[0], len(run.findings) - 1
+    return f"{worst.title}, {worst.severity}" + (f", and {others} more" if others else "")
 
 
 def compare(before: Run, after: Run) -> pd.DataFrame:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
 import nnlab
 from nnlab.run import StepRecord
-
-
-class SameRecords(Protocol):
-    def __call__(self, got: Sequence[StepRecord], want: Sequence[StepRecord]) -> None: ...
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +46,6 @@ def _counts(record: StepRecord) -> dict[str, list[list[int] | None]]:
 
 
 @pytest.fixture(scope="session")
-def assert_same_records() -> SameRecords:
+def assert_same_records() -> Callable[..., None]:
     """Compare records bit for bit."""
     return _assert_same_records

@@ -1,0 +1,136 @@
+"""The shape of the project: which module may import which, how long pages are, what is documented."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((ROOT / "nnlab").glob("*.py"))
+PAGES = [ROOT / "dashboard.py", *sorted((ROOT / "pages").glob("*.py"))]
+PARTS = sorted((ROOT / "pages" / "parts").glob("*.py"))
+
+# Layers from the ground up; a module imports from its own layer or from below.
+LAYERS = (
+    ("activations", "streams", "numerals", "palette"),
+    ("initializers", "datasets", "csvfile"),
+    ("config",),
+    ("histogram", "metrics", "model", "environment"),
+    ("run", "presets"),
+    ("runfile", "probe", "remedies"),
+    ("recorder", "diagnosis"),
+    ("trainer", "snapshot", "layer_table", "summary", "chart"),
+    ("gradient_charts", "histogram_charts", "line_charts", "unit_charts", "jobs"),
+    ("charts",),
+    ("export",),
+    ("__main__",),
+)
+TORCH_FREE = (
+    "run", "runfile", "diagnosis", "remedies", "chart", "charts", "gradient_charts", "histogram_charts",
+    "line_charts", "unit_charts", "export", "layer_table", "summary", "presets", "jobs", "config",
+)  # fmt: skip
+REGISTRIES = ("activations", "initializers", "datasets", "metrics")
+
+
+def imported_names(path: Path, *, top_level_only: bool) -> set[str]:
+    """Give the dotted names a file imports, without those behind TYPE_CHECKING."""
+    names: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+                continue
+            if isinstance(child, ast.Import):
+                names.update(alias.name for alias in child.names)
+            elif isinstance(child, ast.ImportFrom) and child.module:
+                names.add(child.module)
+                names.update(f"{child.module}.{alias.name}" for alias in child.names)
+            if top_level_only and isinstance(child, ast.FunctionDef):
+                continue
+            visit(child)
+
+    visit(ast.parse(path.read_text()))
+    return names
+
+
+def rank(module: str) -> int:
+    return next(number for number, layer in enumerate(LAYERS) if module in layer)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_library_never_imports_streamlit(path):
+    assert not any(name.split(".")[0] == "streamlit" for name in imported_names(path, top_level_only=False))
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.stem != "__init__"], ids=lambda path: path.stem)
+def test_imports_go_one_way(path):
+    for name in imported_names(path, top_level_only=True):
+        parts = name.split(".")
+        if parts[0] == "nnlab" and len(parts) > 1 and parts[1] in {p.stem for p in MODULES}:
+            assert rank(parts[1]) <= rank(path.stem), f"{path.stem} imports {name}"
+
+
+@pytest.mark.parametrize("name", TORCH_FREE)
+def test_drawing_a_stored_run_needs_no_torch(name):
+    code = f"import sys, nnlab.{name}; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("name", REGISTRIES)
+def test_registries_import_neither_torch_nor_scikit_learn(name):
+    names = imported_names(ROOT / "nnlab" / f"{name}.py", top_level_only=True)
+    assert not {part.split(".")[0] for part in names} & {"torch", "sklearn", "scipy"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_pages_are_short(path):
+    assert len(path.read_text().splitlines()) <= 120
+
+
+@pytest.mark.parametrize("path", [*PAGES, *PARTS], ids=lambda path: path.stem)
+def test_pages_hold_no_arithmetic_libraries(path):
+    roots = {name.split(".")[0] for name in imported_names(path, top_level_only=False)}
+    assert not roots & {"numpy", "pandas", "torch", "altair", "sklearn", "math"}
+
+
+def functions(path: Path) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize("path", [*MODULES, *PARTS, *PAGES], ids=lambda path: path.stem)
+def test_functions_fit_on_a_screen(path):
+    for function in functions(path):
+        length = (function.end_lineno or 0) - function.lineno + 1
+        assert length <= 60, f"{function.name} has {length} lines"
+
+
+def test_no_process_wide_randomness_and_no_pickle():
+    banned = (
+        "torch.manual_seed",
+        "np.random.seed",
+        "random.seed",
+        "torch.load",
+        "pickle",
+        "unsafe_allow_html",
+    )
+    for path in [*MODULES, *PARTS, *PAGES]:
+        text = path.read_text()
+        assert not [word for word in banned if word in text], path
+
+
+def test_importing_nnlab_loads_neither_torch_nor_altair():
+    code = "import sys, nnlab; sys.exit(bool({'torch', 'altair', 'sklearn'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_every_name_of_the_contract_is_there():
+    import nnlab
+
+    for name in (*nnlab.__all__, "ExperimentConfig", "train", "diagnose", "build_model", "load_run"):
+        assert getattr(nnlab, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = nnlab.no_such_name

@@ -1,0 +1,437 @@
+"""jobs: runs in the background, first come first served, stopped, abandoned, refused and forgotten."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import nnlab.trainer
+from nnlab import jobs
+from nnlab.config import ExperimentConfig
+from nnlab.jobs import Job, JobBoard, Refused
+
+PATIENCE = 30.0  # seconds; far more than anything here takes
+SHORT = ExperimentConfig(dataset="iris", depth=2, width=4, batch_size=16, steps=5)
+ENDLESS = SHORT.replace(steps=20_000, record_every=1)  # minutes, so never over by itself
+MEGABYTES = jobs.HOSTED_MEMORY_LIMIT // 1_000_000
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def has_records(job: Job) -> bool:
+    return job.run is not None and len(job.run.records) > 0
+
+
+def started(board: JobBoard, config: ExperimentConfig = ENDLESS) -> Job:
+    job = board.submit(config)
+    wait_until(lambda: has_records(job))
+    return job
+
+
+@pytest.fixture(autouse=True)
+def _not_hosted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(jobs.HOSTED_VARIABLE, raising=False)
+
+
+@pytest.fixture
+def hosted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(jobs.HOSTED_VARIABLE, "1")
+
+
+@pytest.fixture
+def board() -> Iterator[JobBoard]:
+    board = JobBoard()
+    yield board
+    left = board.jobs()
+    for job in left:
+        job.stop()
+    for job in left:
+        assert job.wait(PATIENCE)
+
+
+@pytest.fixture
+def busy(board: JobBoard) -> list[Job]:
+    """Fill every place at which a run can be trained."""
+    return [started(board) for _ in range(jobs.MAX_RUNNING)]
+
+
+@pytest.fixture
+def order(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Give the seeds of all runs in the order in which their training began."""
+    seeds: list[int] = []
+    real = nnlab.trainer.train
+
+    def train(config: ExperimentConfig, **options: object) -> nnlab.Run:
+        seeds.append(config.seed)
+        return real(config, **options)
+
+    monkeypatch.setattr(nnlab.trainer, "train", train)
+    return seeds
+
+
+def broken(message: Exception) -> Callable[..., nnlab.Run]:
+    def train(config: ExperimentConfig, **options: object) -> nnlab.Run:
+        raise message
+
+    return train
+
+
+# Running
+
+
+def test_a_submitted_run_is_trained_to_its_end(board: JobBoard) -> None:
+    job = board.submit(SHORT)
+    assert job.wait(PATIENCE)
+    assert job.status == "completed"
+    assert [record.step for record in job.run.records] == list(range(SHORT.steps + 1))
+
+
+def test_submitting_does_not_wait_for_the_training(board: JobBoard) -> None:
+    job = board.submit(ENDLESS)
+    assert job.is_active
+    assert not job.wait(0)
+
+
+def test_training_happens_in_a_daemon_thread_that_cannot_keep_the_process_alive(
+    board: JobBoard, busy: list[Job]
+) -> None:
+    workers = [thread for thread in threading.enumerate() if thread.name == "nnlab-run"]
+    assert len(workers) >= jobs.MAX_RUNNING
+    assert all(worker.daemon for worker in workers)
+
+
+def test_the_records_of_a_running_job_can_be_read_while_it_runs(board: JobBoard) -> None:
+    job = started(board)
+    first = len(job.run.records)
+    wait_until(lambda: len(job.run.records) > first)
+    assert job.run.status == "running"
+
+
+def test_progress_counts_the_steps_done_of_all_steps(board: JobBoard) -> None:
+    job = board.submit(SHORT)
+    assert job.wait(PATIENCE)
+    assert (job.progress.step, job.progress.steps, job.progress.share) == (5, 5, 1.0)
+
+
+def test_progress_of_a_running_job_tells_speed_and_time_left(board: JobBoard) -> None:
+    job = started(board)
+    wait_until(lambda: job.progress.step > 10)
+    now = job.progress
+    assert 0 < now.share < 1
+    assert now.seconds_left == pytest.approx((now.steps - now.step) / now.steps_per_second)
+
+
+def test_progress_of_a_job_without_records_knows_no_time_left(board: JobBoard, busy: list[Job]) -> None:
+    assert board.submit(ENDLESS).progress.seconds_left is None
+
+
+def test_an_idle_board_trains_again(board: JobBoard) -> None:
+    for _ in range(2):
+        job = board.submit(SHORT)
+        assert job.wait(PATIENCE)
+        wait_until(lambda: board._workers == 0)
+        assert job.status == "completed"
+
+
+def test_ids_never_repeat(board: JobBoard) -> None:
+    assert len({Job(SHORT).id for _ in range(1000)}) == 1000
+
+
+def test_equal_experiments_are_jobs_of_their_own(board: JobBoard) -> None:
+    one, other = board.submit(SHORT), board.submit(SHORT)
+    assert one.id != other.id
+    assert board.get(one.id) is one
+    assert board.get(other.id) is other
+
+
+def test_a_job_is_found_by_its_id(board: JobBoard) -> None:
+    job = board.submit(SHORT)
+    assert board.get(job.id) is job
+
+
+def test_an_id_that_never_was_gives_none(board: JobBoard) -> None:
+    assert board.get("../../etc/passwd") is None
+
+
+# The queue
+
+
+def test_no_more_runs_than_places_are_trained_at_once(board: JobBoard, busy: list[Job]) -> None:
+    waiting = board.submit(SHORT)
+    assert [job.status for job in busy] == ["running"] * jobs.MAX_RUNNING
+    assert waiting.status == "queued"
+    assert not waiting.wait(0.2)
+
+
+def test_waiting_jobs_have_places_from_one(board: JobBoard, busy: list[Job]) -> None:
+    waiting = [board.submit(SHORT) for _ in range(3)]
+    assert [board.position(job) for job in waiting] == [1, 2, 3]
+
+
+def test_a_running_job_has_place_zero(board: JobBoard, busy: list[Job]) -> None:
+    assert [board.position(job) for job in busy] == [0] * jobs.MAX_RUNNING
+
+
+def test_the_queue_moves_up_when_a_run_ends(board: JobBoard, busy: list[Job]) -> None:
+    first, second = board.submit(ENDLESS), board.submit(ENDLESS)
+    busy[0].stop()
+    wait_until(lambda: has_records(first))
+    assert board.position(second) == 1
+
+
+@pytest.mark.usefixtures("busy")
+def test_waiting_jobs_are_trained_first_come_first_served(board: JobBoard, order: list[int]) -> None:
+    waiting = [board.submit(SHORT.replace(seed=seed)) for seed in range(1, 7)]
+    board.jobs()[0].stop()  # one place only, so that the order shows
+    assert all(job.wait(PATIENCE) for job in waiting)
+    assert order == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_job_that_is_stopped_while_it_waits_is_never_trained(
+    board: JobBoard, busy: list[Job], order: list[int]
+) -> None:
+    waiting = board.submit(SHORT)
+    waiting.stop()
+    busy[0].stop()
+    assert waiting.wait(PATIENCE)
+    assert (waiting.status, waiting.run, order) == ("stopped", None, [])
+
+
+def test_a_full_queue_refuses_with_its_length(
+    board: JobBoard, busy: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MAX_QUEUED", 2)
+    for _ in range(2):
+        board.submit(SHORT)
+    with pytest.raises(Refused, match=r"^2 runs are waiting already, which is all that fit\. Try again"):
+        board.submit(SHORT)
+
+
+def test_a_refused_job_leaves_no_trace(
+    board: JobBoard, busy: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MAX_QUEUED", 0)
+    with pytest.raises(Refused):
+        board.submit(SHORT)
+    assert board.jobs() == busy
+
+
+def test_a_full_queue_takes_jobs_again_once_it_has_moved(
+    board: JobBoard, busy: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MAX_QUEUED", 1)
+    waiting = board.submit(SHORT)
+    busy[0].stop()
+    assert waiting.wait(PATIENCE)
+    assert board.submit(SHORT).wait(PATIENCE)
+
+
+# Stopping
+
+
+def test_a_big_network_stops_within_the_patience_of_a_visitor(board: JobBoard) -> None:
+    job = started(board, ExperimentConfig(depth=20, width=256, batch_size=256, steps=20_000))
+    job.stop()
+    assert job.wait(2.0)  # half a second alone on a core; four times that beside other work
+    assert job.status == "stopped"
+
+
+def test_a_stopped_run_keeps_its_records(board: JobBoard) -> None:
+    job = started(board)
+    wait_until(lambda: len(job.run.records) > 5)
+    job.stop()
+    assert job.wait(PATIENCE)
+    assert len(job.run.records) > 5
+    assert job.run.status == "stopped"
+
+
+def test_a_waiting_job_that_is_stopped_leaves_the_queue_at_once(board: JobBoard, busy: list[Job]) -> None:
+    waiting = board.submit(SHORT)
+    waiting.stop()
+    assert waiting.wait(1.0)
+    assert (waiting.status, board.position(waiting)) == ("stopped", 0)
+
+
+def test_stopping_one_job_leaves_the_others_running(board: JobBoard, busy: list[Job]) -> None:
+    busy[0].stop()
+    assert busy[0].wait(PATIENCE)
+    step = busy[1].progress.step
+    wait_until(lambda: busy[1].progress.step > step)
+    assert busy[1].status == "running"
+
+
+def test_stopping_a_finished_job_changes_nothing(board: JobBoard) -> None:
+    job = board.submit(SHORT)
+    assert job.wait(PATIENCE)
+    job.stop()
+    assert (job.status, job.run.status) == ("completed", "completed")
+
+
+# The lease
+
+
+def test_a_run_that_nobody_watches_stops(board: JobBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = started(board)
+    monkeypatch.setattr(jobs, "LEASE_SECONDS", 0.05)
+    assert job.wait(PATIENCE)
+    assert (job.status, job.run.status) == ("stopped", "stopped")
+
+
+def test_a_run_that_is_watched_goes_on_past_its_lease(
+    board: JobBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = 1.0
+    job = started(board)
+    job.renew()
+    monkeypatch.setattr(jobs, "LEASE_SECONDS", lease)
+    end = time.monotonic() + 1.5 * lease
+    while time.monotonic() < end:
+        job.renew()
+        assert not job.wait(lease / 20)
+    assert job.status == "running"
+
+
+def test_a_job_that_nobody_waits_for_is_not_trained(
+    board: JobBoard, busy: list[Job], order: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abandoned = board.submit(SHORT)
+    monkeypatch.setattr(jobs, "LEASE_SECONDS", 0.5)
+    while not abandoned.is_set():
+        for job in busy:
+            job.renew()
+            assert not job.wait(0.01)
+    busy[0].stop()
+    assert abandoned.wait(PATIENCE)
+    assert (abandoned.status, order) == ("stopped", [])
+
+
+# Forgetting
+
+
+def test_the_oldest_finished_jobs_are_forgotten(board: JobBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "KEEP_FINISHED", 2)
+    done = []
+    for seed in range(4):
+        done.append(board.submit(SHORT.replace(seed=seed)))
+        assert done[-1].wait(PATIENCE)
+    latest = board.submit(SHORT)  # forgetting happens on arrival
+    assert [board.get(job.id) for job in done] == [None, None, done[2], done[3]]
+    assert board.get(latest.id) is latest
+
+
+def test_active_jobs_are_never_forgotten(
+    board: JobBoard, busy: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "KEEP_FINISHED", 0)
+    waiting = [board.submit(SHORT) for _ in range(3)]
+    assert board.jobs() == [*busy, *waiting]
+
+
+# Failing
+
+
+def test_a_failed_job_keeps_the_message_and_no_traceback(
+    board: JobBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nnlab.trainer, "train", broken(RuntimeError("out of luck")))
+    job = board.submit(SHORT)
+    assert job.wait(PATIENCE)
+    assert (job.status, job.error) == ("failed", "RuntimeError: out of luck")
+
+
+def test_bad_input_found_by_the_worker_is_said_in_its_own_words(
+    board: JobBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nnlab.trainer, "train", broken(ValueError("target: 'y' is no column")))
+    job = board.submit(SHORT)
+    assert job.wait(PATIENCE)
+    assert (job.status, job.error) == ("failed", "target: 'y' is no column")
+
+
+def test_the_worker_goes_on_after_a_failed_job(board: JobBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(nnlab.trainer, "train", broken(MemoryError("no room")))
+        failed = board.submit(SHORT)
+        assert failed.wait(PATIENCE)
+    after = board.submit(SHORT)
+    assert after.wait(PATIENCE)
+    assert (failed.status, after.status) == ("failed", "completed")
+
+
+def test_a_failure_halfway_keeps_the_records_so_far(board: JobBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = nnlab.trainer.train
+
+    def train(config: ExperimentConfig, **options: object) -> nnlab.Run:
+        real(config, **options)
+        raise RuntimeError("the power went out")
+
+    monkeypatch.setattr(nnlab.trainer, "train", train)
+    job = board.submit(SHORT)
+    assert job.wait(PATIENCE)
+    assert job.status == "failed"
+    assert len(job.run.records) == SHORT.steps + 1
+
+
+# A public server
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_the_environment_variable_says_whether_the_server_is_public(
+    value: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(jobs.HOSTED_VARIABLE, value)
+    assert jobs.is_hosted() is expected
+
+
+def test_without_the_variable_the_server_is_private() -> None:
+    assert jobs.is_hosted() is False
+
+
+@pytest.mark.usefixtures("hosted")
+def test_a_public_server_refuses_a_run_that_needs_too_much_memory(board: JobBoard) -> None:
+    big = ExperimentConfig(depth=20, width=512)
+    needed = f"{jobs.estimated_bytes(big) / 1e6:.0f}"
+    words = rf"^This run would take about {needed} MB; here at most {MEGABYTES} MB are allowed\. Make depth"
+    with pytest.raises(Refused, match=words):
+        board.submit(big)
+
+
+def test_a_private_server_takes_the_same_run(board: JobBoard) -> None:
+    job = board.submit(ExperimentConfig(depth=20, width=512))
+    assert job.is_active
+
+
+@pytest.mark.usefixtures("hosted")
+def test_a_public_server_takes_the_default_experiment(board: JobBoard) -> None:
+    assert board.submit(ExperimentConfig()).is_active
+
+
+@pytest.mark.parametrize("change", [{"depth": 12}, {"width": 128}, {"batch_size": 2048}])
+def test_larger_networks_are_estimated_to_take_more_memory(change: dict[str, int]) -> None:
+    config = ExperimentConfig()
+    assert jobs.estimated_bytes(config.replace(**change)) > jobs.estimated_bytes(config)
+
+
+@pytest.mark.usefixtures("hosted")
+def test_a_public_server_ends_a_run_that_takes_too_long(
+    board: JobBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "HOSTED_TIME_LIMIT", 0.2)
+    job = board.submit(ENDLESS)
+    assert job.wait(PATIENCE)
+    assert (job.status, job.run.status) == ("timed_out", "timed_out")
+
+
+def test_a_private_server_sets_no_time_limit(board: JobBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "HOSTED_TIME_LIMIT", 0.0)
+    job = board.submit(SHORT)
+    assert job.wait(PATIENCE)
+    assert job.status == "completed"
