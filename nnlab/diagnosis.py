@@ -106,7 +106,7 @@ class Finding:
         """The number against its threshold."""
         side = "below" if self.value < self.threshold else "above"
         return (
-            f"{METRICS[self.metric].label} {scientific(self.value)}; "
+            f"{METRICS[self.metric].label}: {scientific(self.value)}; "
             f"{self.severity} {side} {self.threshold:.3g}"
         )
 

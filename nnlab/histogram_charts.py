@@ -49,7 +49,7 @@ def _spec(
     x = alt.X("left:Q", title=AXIS_TITLES[quantity]).scale(domain=[low, high], nice=False)
     y = (
         alt.Y("base:Q", title="layer, input on top")
-        .axis(values=list(names), labelExpr=f"{expression} : ''", grid=False, ticks=False)
+        .axis(values=list(names), labelExpr=f"{expression} : ''", grid=False, ticks=False, labelOverlap=False)
         .scale(domain=[-0.2, count - 1 + top], nice=False)
     )
     tooltip = [

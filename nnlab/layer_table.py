@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nnlab.diagnosis import slope_factors, weight_factors
+from nnlab.metrics import METRICS
 from nnlab.run import Run
 
 BATCH_COLUMNS = (
@@ -19,6 +20,24 @@ BATCH_COLUMNS = (
     "update_ratio",
 )
 PROBE_COLUMNS = ("dead_units", "effective_rank", "mean_cosine")
+
+
+# What the two columns that are no metric of their own are called, and what they mean.
+FACTORS = {
+    "slope_factor": ("Slope factor", "What the slopes multiply the error signal's norm by at this layer."),
+    "weight_factor": ("Weight factor", "What the weights from here to the next layer multiply it by."),
+}
+
+
+# Columns that span decades are written in scientific notation, the others with three digits.
+SPANNING = ("delta_norm", "weight_grad_norm", "update_ratio")
+
+
+def column_words() -> dict[str, tuple[str, str, str]]:
+    """Give label, meaning and printf format of every column that holds numbers."""
+    metrics = {name: METRICS[name] for name in (*BATCH_COLUMNS, *PROBE_COLUMNS)}
+    words = {name: (metric.label, metric.meaning) for name, metric in metrics.items()} | FACTORS
+    return {name: (*said, "%.2e" if name in SPANNING else "%.3g") for name, said in words.items()}
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:

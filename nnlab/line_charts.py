@@ -165,7 +165,7 @@ def _lines_spec(
     color = (
         alt.Color("number:Q", title="layer")
         .scale(depth_colors(mode, depth))
-        .legend(gradientLength=140, format="d", tickCount=min(6, max(1, depth - 1)))
+        .legend(type="gradient", gradientLength=140, format="d", tickCount=min(6, max(1, depth - 1)))
     )
     tooltip = [
         alt.Tooltip("name:N", title="layer"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nnlab import export
-from nnlab.chart import Chart
-from nnlab.charts import draw
 from nnlab.palette import Mode
 from nnlab.run import Run
+
+if TYPE_CHECKING:
+    from nnlab.chart import Chart
 
 
 def mode() -> Mode:
@@ -20,6 +21,9 @@ def mode() -> Mode:
 
 def figure(name: str, run: Run, step: int, *, live: bool = False) -> None:
     """Draw one chart of a run; downloads are offered once the run has ended."""
+    # Altair takes a third of a second to load: on a fresh server the verdict need not wait for it.
+    from nnlab.charts import draw
+
     chart = draw(name, run, step, mode())
     with st.container(key=f"chart_{name}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
@@ -63,6 +67,8 @@ def _downloads(chart: Chart, run: Run) -> None:
     )
     if not popover.open:
         return
+    from nnlab import export
+
     files: dict[str, tuple[str, str, Callable[[], bytes]]] = {
         "SVG, for papers": ("svg", "image/svg+xml", lambda: export.to_svg(chart, run)),
         "PNG, for slides": ("png", "image/png", lambda: export.to_png(chart, run)),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from nnlab import export
 from nnlab.jobs import BOARD, Job
-from nnlab.layer_table import layer_table
+from nnlab.layer_table import column_words, layer_table
 from nnlab.run import Run
 from nnlab.runfile import to_bytes
 from nnlab.summary import tiles
@@ -22,7 +21,6 @@ TABS = {
 }
 TICKING = "ticking"  # whether the page has given this fragment a timer
 TABLE_TAB = "Table and files"
-SCIENTIFIC = st.column_config.NumberColumn(format="scientific")
 
 
 def progress(job: Job) -> None:
@@ -123,11 +121,16 @@ def _pair(names: tuple[str, ...], run: Run, step: int, *, live: bool) -> None:
 
 def _table(run: Run, step: int, *, live: bool) -> None:
     table = layer_table(run, step)
-    numbers = [name for name in table.columns if table[name].dtype.kind == "f"]
+    columns = {
+        name: st.column_config.NumberColumn(label, help=meaning, format=form)
+        for name, (label, meaning, form) in column_words().items()
+    }
     st.markdown(f"**All layers at step {run.record_at(step).step}**; click a column to sort")
-    st.dataframe(table, hide_index=True, column_config=dict.fromkeys(numbers, SCIENTIFIC))
+    st.dataframe(table, hide_index=True, column_config=columns, height="content")
     if live:
         return
+    from nnlab import export  # loads Altair, which the first paint does without
+
     files = {
         "Layer table (CSV)": (lambda: export.to_csv(table), "layers.csv", "text/csv"),
         "All metrics (CSV)": (lambda: export.to_csv(run.metrics), "metrics.csv", "text/csv"),

@@ -1,0 +1,1 @@
+"""Speed figures: run `python -m benchmarks NAME`."""

@@ -1,0 +1,174 @@
+"""The lab in headless Chromium: first paint, widget change, live updates, Stop, cost of an open page.
+
+Streamlit's own floor, a page of one line and one chart, is measured in turn with the lab on the same
+machine, since absolute times say little on a shared one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+ARGUMENTS = [
+    f"--{name}"
+    for name in (
+        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+        "disable-background-networking", "disable-component-update", "disable-sync",
+    )
+]  # fmt: skip
+CHART = "[data-testid=stVegaLiteChart] :is(svg.marks, canvas)"
+FLOOR = """
+import pandas as pd, streamlit as st
+st.markdown("Verdict")
+frame = pd.DataFrame({"a": [1, 2], "b": [1, 2]})
+encoding = {"x": {"field": "a", "type": "quantitative"}, "y": {"field": "b", "type": "quantitative"}}
+st.vega_lite_chart(frame, {"mark": "line", "encoding": encoding})
+"""
+LIVE_LINK = "?v=1&depth=10&width=64&activation=tanh&steps=20000&record_every=20&seed=1"
+
+
+@contextlib.contextmanager
+def server(script: Path) -> Iterator[str]:
+    """Serve a script on a free port and give its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless", "true"]
+    options = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([*command, "--server.port", str(port)], **options)  # type: ignore[call-overload]
+    address = f"http://localhost:{port}/"
+    try:
+        _wait(lambda: urllib.request.urlopen(f"{address}_stcore/health").read() == b"ok")
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait(is_done: Callable[[], Any], limit: float = 60.0) -> float:
+    """Wait for a condition and give the seconds it took."""
+    start = time.perf_counter()
+    while time.perf_counter() - start < limit:
+        with contextlib.suppress(OSError):
+            if is_done():
+                return time.perf_counter() - start
+        time.sleep(0.01)
+    raise TimeoutError("the page did not get there")
+
+
+def first_paint(browser: Any, address: str, words: str) -> tuple[float, float]:
+    """Give the seconds from opening a page to its words, and to its first chart, without a cache."""
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = context.new_page()
+    start = time.perf_counter()
+    page.goto(address, wait_until="commit")
+    page.get_by_text(words).first.wait_for()
+    text = time.perf_counter() - start
+    page.locator(CHART).first.wait_for()
+    chart = time.perf_counter() - start
+    context.close()
+    return text, chart
+
+
+def widget_change(browser: Any, address: str) -> float:
+    """Give the seconds from a change of a preset to the new title."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.goto(address)
+    page.locator(CHART).nth(5).wait_for()
+    main = page.get_by_test_id("stMain")
+    main.get_by_role("combobox").first.click()
+    option = page.get_by_role("option", name="Healthy")
+    option.wait_for()
+    start = time.perf_counter()
+    option.click()
+    page.get_by_text("10 x 64 tanh").first.wait_for()
+    seconds = time.perf_counter() - start
+    page.close()
+    return seconds
+
+
+def live(browser: Any, address: str) -> dict[str, float]:
+    """Train with the page open: updates a second, steps a second, seconds from Stop to Train."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.goto(address + LIVE_LINK)
+    main = page.get_by_test_id("stMain")
+    main.get_by_role("button", name="Train", exact=True).click()
+    title = main.get_by_text("Gradients per layer, step")
+    _wait(lambda: title.count() and " step 0" not in title.inner_text())
+
+    def step() -> int:
+        return int(title.inner_text().rsplit(" ", 1)[1])
+
+    begin, first, seen = time.perf_counter(), step(), set()
+    while time.perf_counter() - begin < 8:
+        seen.add(step())
+        time.sleep(0.05)
+    elapsed, last = time.perf_counter() - begin, step()
+    start = time.perf_counter()
+    main.get_by_role("button", name="Stop", exact=True).click()
+    main.get_by_role("button", name="Train", exact=True).wait_for()
+    stop = time.perf_counter() - start
+    page.close()
+    return {"updates/s": (len(seen) - 1) / elapsed, "steps/s": (last - first) / elapsed, "stop s": stop}
+
+
+def without_page() -> float:
+    """Give the steps a second of the same run when nobody looks."""
+    code = (
+        "import nnlab, time, threading; from nnlab.jobs import BOARD;"
+        f"c = nnlab.ExperimentConfig.from_query(dict(p.split('=') for p in '{LIVE_LINK[1:]}'.split('&')))[0];"
+        "j = BOARD.submit(c); d = time.monotonic() + 60\n"
+        "while j.progress.step < 200 and time.monotonic() < d: time.sleep(.01)\n"
+        "s = j.progress.step; t = time.perf_counter(); time.sleep(8)\n"
+        "print((j.progress.step - s) / (time.perf_counter() - t)); j.stop(); j.wait(5)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def main(rounds: int) -> None:
+    """Print medians of interleaved rounds as JSON."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = next(path for name in ("chromium", "google-chrome") if (path := shutil.which(name)))
+    figures: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        figures.setdefault(name, []).append(value)
+
+    with tempfile.TemporaryDirectory() as folder:
+        floor_script = Path(folder) / "floor.py"
+        floor_script.write_text(FLOOR)
+        with (
+            sync_playwright() as playwright,
+            server(floor_script) as floor,
+            server(ROOT / "dashboard.py") as lab,
+        ):
+            browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+            note("lab: first visit on a fresh server, verdict s", first_paint(browser, lab, "Vanishing")[0])
+            for _ in range(rounds):
+                for name, address, words in (("floor", floor, "Verdict"), ("lab", lab, "Vanishing")):
+                    text, chart = first_paint(browser, address, words)
+                    note(f"{name}: opened to words s", text)
+                    note(f"{name}: opened to first chart s", chart)
+                note("lab: preset chosen to repaint s", widget_change(browser, lab))
+            for _ in range(max(1, rounds // 2)):
+                for name, value in live(browser, lab).items():
+                    note(f"lab: training with the page open, {name}", value)
+                note("training without a page, steps/s", without_page())
+            browser.close()
+    print(
+        json.dumps({name: round(statistics.median(values), 2) for name, values in figures.items()}, indent=2)
+    )
