@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,11 +25,16 @@ EXIT_DONE, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
 BAR_WIDTH = 30
 
 
+def _complain(message: str) -> None:
+    """Print one line on stderr, whatever the message holds."""
+    print("nnlab: " + " ".join(message.splitlines()), file=sys.stderr)
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage text."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"nnlab: {message}", file=sys.stderr)
+        _complain(message)
         raise SystemExit(EXIT_BAD_INPUT)
 
 
@@ -118,7 +125,6 @@ def _train(arguments: argparse.Namespace) -> int:
     from nnlab.trainer import train
 
     stop = threading.Event()
-    signal.signal(signal.SIGINT, lambda number, frame: stop.set())
     writer: RunWriter | None = None
     bar = _Bar(config.steps)
 
@@ -130,7 +136,8 @@ def _train(arguments: argparse.Namespace) -> int:
         bar.update(record)
 
     try:
-        run = train(config, on_record=on_record, stop=stop)
+        with _interrupts_set(stop):
+            run = train(config, on_record=on_record, stop=stop)
     except ValueError as error:
         raise ValueError(_as_flag(error)) from None
     finally:
@@ -142,6 +149,19 @@ def _train(arguments: argparse.Namespace) -> int:
         _save_weights(run, arguments.weights)
     _print_verdict(run)
     return EXIT_INTERRUPTED if interrupted else EXIT_DONE
+
+
+@contextmanager
+def _interrupts_set(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C end the run at its next step, with everything recorded."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears signals
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: stop.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _save_weights(run: Run, path: str) -> None:
@@ -186,17 +206,34 @@ def _show(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _with_values_joined(arguments: list[str]) -> list[str]:
+    """Write "--noise -1" as "--noise=-1": argparse would take -1e5 or -inf for a flag."""
+    valued = {_flag(name) for name, field in FIELDS.items() if field.kind != "switch"}
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in valued and not argument.startswith("--"):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code: 0 done, 2 bad input, 130 interrupted."""
-    parsed = _build_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    parsed = _build_parser().parse_args(_with_values_joined(given))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows only ASCII
     commands = {"train": _train, "show": _show}
     try:
         return commands[parsed.command](parsed)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"nnlab: {place}{error.strerror or error}", file=sys.stderr)
+        _complain(f"{place}{error.strerror or error}")
     except ValueError as error:
-        print(f"nnlab: {error}", file=sys.stderr)
+        _complain(str(error))
     return EXIT_BAD_INPUT
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from nnlab.activations import ACTIVATIONS
 from nnlab.datasets import DATASETS
@@ -17,6 +21,8 @@ LINK_VERSION = "1"
 # Names in a link that are not fields: the version, the run to show, and Streamlit's own.
 RESERVED_NAMES = frozenset({"v", "run", "embed", "embed_options"})
 
+# A hundred million times below where float32 ends: optimizers multiply these numbers.
+LARGEST = 1e30
 MAX_RECORDS = 300  # more points than this cannot be told apart on a screen
 # One step must leave Stop its half second even on a slow core (design.md, section 6).
 MAX_STEP_FLOP = 20e9
@@ -57,16 +63,20 @@ class Field:
             return "text"
         noun = "a whole number" if self.kind == "integer" else "a finite number"
         if self.above is not None:
-            span = f"{noun} > {self.above:g}"
-        elif self.high is not None:
-            span = f"{noun} from {self.low:,g} to {self.high:,.0f}"
+            span = f"{noun} > {self.above:g} and at most {self.high:g}"
+        elif self.high == LARGEST:
+            span = f"{noun} >= {self.low:g} and at most {LARGEST:g}"
         else:
-            span = f"{noun} >= {self.low:g}"
+            span = f"{noun} from {self.low:,g} to {self.high:,.0f}"
         return f"{span}, or {self.nothing}" if self.nothing else span
 
     def refuse(self, value: object) -> ValueError:
         """Give the error that names field, value and what is allowed."""
-        shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
+        try:
+            text = repr(value)
+        except ValueError:  # Python does not print integers of more than 4,300 digits
+            text = "a number of thousands of digits"
+        shown = text if len(text) <= 80 else text[:77] + "..."
         return ValueError(f"{self.name}: {shown} is not allowed; allowed: {self.allowed}")
 
     def check(self, value: object) -> Any:
@@ -75,7 +85,7 @@ class Field:
         Raises:
             ValueError: the value is of another type, not finite, or outside the range.
         """
-        if self.nothing is not None and value in (None, self.nothing):
+        if self.nothing is not None and (value is None or (isinstance(value, str) and value == self.nothing)):
             return None
         if self.kind == "choice":
             return self._check_choice(value)
@@ -104,7 +114,7 @@ class Field:
         return tuple(value)
 
     def _check_number(self, value: object) -> int | float:
-        if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        if isinstance(value, (bool, np.bool_, str)) or not hasattr(value, "__float__"):
             raise self.refuse(value)
         try:
             number = float(value)
@@ -133,7 +143,7 @@ class Field:
         if self.kind == "switch" and text.lower() in _TRUE + _FALSE:
             return text.lower() in _TRUE
         if self.kind == "names":
-            return tuple(name for name in text.split(",") if name)
+            return tuple(next(csv.reader([text]), []))
         if self.kind in ("choice", "text"):
             return self.check(text)
         raise self.refuse(text)
@@ -145,8 +155,15 @@ class Field:
         if self.kind == "switch":
             return "true" if value else "false"
         if self.kind == "names":
-            return ",".join(value)
+            return _join_names(value)
         return repr(value) if self.kind == "number" else str(value)
+
+
+def _join_names(names: tuple[str, ...]) -> str:
+    """Write names separated by commas, quoted where a name holds one."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
 
 
 _FIELDS = (
@@ -159,7 +176,7 @@ _FIELDS = (
     Field(
         "initializer", "choice", "Initializer", "How the weights start.", tuple(INITIALIZERS)
     ),
-    Field("gain", "number", "Gain", "Multiplies the starting weights.", above=0),
+    Field("gain", "number", "Gain", "Multiplies the starting weights.", above=0, high=LARGEST),
     Field(
         "normalization",
         "choice",
@@ -175,13 +192,13 @@ _FIELDS = (
         "How gradients become steps.",
         ("sgd", "momentum", "adam", "adamw", "rmsprop"),
     ),
-    Field("learning_rate", "number", "Learning rate", "Size of a step.", above=0),
-    Field("weight_decay", "number", "Weight decay", "Pulls the weights toward 0.", low=0),
+    Field("learning_rate", "number", "Learning rate", "Size of a step.", above=0, high=LARGEST),
+    Field("weight_decay", "number", "Weight decay", "Pulls the weights toward 0.", low=0, high=LARGEST),
     Field("batch_size", "integer", "Batch size", "Examples a step.", low=1, high=4096),
     Field("steps", "integer", "Steps", "Updates of the weights.", low=1, high=20_000),
     Field(
         "clip_norm", "number", "Clip norm", "Largest gradient norm let through.",
-        above=0, nothing="none",
+        above=0, high=LARGEST, nothing="none",
     ),
     Field("loss", "choice", "Loss", "What is made small.", ("cross_entropy", "mse")),
     Field("seed", "integer", "Seed", "Number that fixes all randomness.", low=0, high=2**32 - 1),
@@ -357,6 +374,9 @@ def _read_query(query: Mapping[str, str | list[str]]) -> tuple[dict[str, Any], l
     notes: list[str] = []
     for name, given in query.items():
         texts = [given] if isinstance(given, str) else list(given)
+        if name == "v" and texts != [LINK_VERSION]:
+            version = ", ".join(text[:20] for text in texts)
+            notes.append(f"The link is of version v={version}; this nnlab reads {LINK_VERSION}.")
         if name in RESERVED_NAMES:
             continue
         if name not in FIELDS or name == "csv_path":

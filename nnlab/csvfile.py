@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,21 +24,32 @@ MIN_ROWS = 10
 MAX_CLASSES = 100
 
 
+# What a cell may hold that stands for "no value".
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+LARGEST = float(np.finfo(np.float32).max)  # networks compute in float32
+
+
+def _shown(name: str) -> str:
+    """Write a user's name so that a message stays one line."""
+    return name if name.isprintable() and len(name) <= 60 else repr(name[:60])
+
+
 def _refuse(path: Path, why: str) -> ValueError:
-    return ValueError(f"csv_path: {path.name}: {why}")
+    return ValueError(f"csv_path: {_shown(path.name)}: {why}")
 
 
 def _read_text(path: Path) -> str:
-    if not path.is_file():
-        raise _refuse(path, "no such file")
-    if path.stat().st_size > MAX_BYTES:
-        raise _refuse(path, f"larger than {MAX_BYTES:,} bytes")
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        if not path.is_file():
+            raise _refuse(path, "no such file")
+        if path.stat().st_size > MAX_BYTES:
+            raise _refuse(path, f"larger than {MAX_BYTES:,} bytes")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise _refuse(path, "not UTF-8 text; save it as CSV UTF-8") from None
     except OSError as error:
         raise _refuse(path, error.strerror or "unreadable") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _check_header(path: Path, columns: list[str]) -> None:
@@ -45,51 +57,68 @@ def _check_header(path: Path, columns: list[str]) -> None:
         raise _refuse(path, f"{len(columns):,} columns; at most {MAX_COLUMNS}")
     repeated = sorted({name for name in columns if columns.count(name) > 1})
     if repeated:
-        raise _refuse(path, f"two columns are called {repeated[0]!r}")
+        raise _refuse(path, f"two columns are called {_shown(repeated[0])!r}")
     if len(columns) < 2:
         raise _refuse(path, "needs a target and at least one more column, separated by commas")
 
 
+def _rows(path: Path, reader: Iterator[list[str]], width: int) -> Iterator[list[str]]:
+    """Give the rows that are not blank, each of the header's width."""
+    count = 0
+    for number, row in enumerate(reader, start=2):
+        if not row:
+            continue
+        if len(row) != width:
+            raise _refuse(path, f"row {number} has {len(row)} cells, the header has {width}")
+        count += 1
+        if count > MAX_ROWS:
+            raise _refuse(path, f"more than {MAX_ROWS:,} rows")
+        yield row
+
+
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV file as strings.
+    """Read a CSV file as strings; cells without a value are missing.
 
     Raises:
         ValueError: missing, too large, not UTF-8, or not a table with distinct column names.
     """
-    text = _read_text(path)
-    first_line = next(csv.reader(io.StringIO(text)), [])
-    _check_header(path, first_line)
+    reader = csv.reader(io.StringIO(_read_text(path)))
     try:
-        frame = pd.read_csv(io.StringIO(text), dtype=str, on_bad_lines="error", nrows=MAX_ROWS + 1)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise _refuse(path, f"not a table: {str(error).splitlines()[0]}") from None
-    if len(frame) > MAX_ROWS:
-        raise _refuse(path, f"more than {MAX_ROWS:,} rows")
-    return frame
+        header = next(reader, [])
+        _check_header(path, header)
+        rows = list(_rows(path, reader, len(header)))
+    except csv.Error as error:
+        raise _refuse(path, f"not a table: {error}") from None
+    frame = pd.DataFrame(rows, columns=header, dtype=object)
+    return frame.map(lambda cell: None if cell.strip().lower() in MISSING else cell.strip())
+
+
+def _allowed(names: list[str]) -> str:
+    return ", ".join(_shown(name) for name in names)
 
 
 def _choose_features(frame: pd.DataFrame, config: ExperimentConfig) -> list[str]:
     names = list(frame.columns)
     if config.target not in names:
-        raise ValueError(f"target: {config.target!r} is no column; allowed: {', '.join(names)}")
+        raise ValueError(f"target: {_shown(config.target)!r} is no column; allowed: {_allowed(names)}")
     features = list(config.features) or [name for name in names if name != config.target]
     for name in features:
         if name not in names:
-            raise ValueError(f"features: {name!r} is no column; allowed: {', '.join(names)}")
+            raise ValueError(f"features: {_shown(name)!r} is no column; allowed: {_allowed(names)}")
     if config.target in features:
-        raise ValueError(f"features: {config.target!r} is the target; leave it out")
+        raise ValueError(f"features: {_shown(config.target)!r} is the target; leave it out")
     return features
 
 
 def _numbers(frame: pd.DataFrame, features: list[str]) -> np.ndarray:
-    """Give the feature columns as float64; text that is no number raises, empty cells are NaN."""
+    """Give the feature columns as float64; text that is no number raises, missing cells are NaN."""
     columns = []
     for name in features:
         numbers = pd.to_numeric(frame[name], errors="coerce")
         text = frame[name][numbers.isna() & frame[name].notna()]
         if len(text):
             raise ValueError(
-                f"features: column {name!r} holds {text.iloc[0]!r}, which is no number; "
+                f"features: column {_shown(name)!r} holds {text.iloc[0][:60]!r}, which is no number; "
                 "leave the column out or code it as numbers"
             )
         columns.append(numbers.to_numpy(np.float64))
@@ -124,12 +153,12 @@ def load_csv(config: ExperimentConfig) -> Data:
     target = frame[config.target]
     numeric_target = bool(pd.to_numeric(target, errors="coerce").notna().eq(target.notna()).all())
     task = "regression" if config.loss == "mse" and numeric_target else "classification"
-    usable = np.isfinite(x).all(axis=1) & target.notna().to_numpy()
+    usable = (np.abs(x) <= LARGEST).all(axis=1) & target.notna().to_numpy()
     if task == "regression":
-        usable &= np.isfinite(pd.to_numeric(target).to_numpy(np.float64))
+        usable &= np.abs(pd.to_numeric(target).to_numpy(np.float64)) <= LARGEST
     if usable.sum() < MIN_ROWS:
         raise _refuse(path, f"{int(usable.sum())} complete rows; at least {MIN_ROWS} are needed")
     labels, classes = _labels(target[usable], task)
     dropped = int((~usable).sum())
-    notes = (f"{dropped} rows with missing or infinite values were left out",) if dropped else ()
+    notes = (f"{dropped} rows with missing, infinite or too large values were left out",) if dropped else ()
     return prepare(x[usable], labels, task, classes, tuple(features), notes)

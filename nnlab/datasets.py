@@ -280,8 +280,11 @@ def _split(y: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray, tuple[str,
 
 def _standardize(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     mean, std = x[train].mean(axis=0), x[train].std(axis=0)
-    constant = int((std == 0).sum())
-    scaled = ((x - mean) / np.where(std == 0, 1.0, std)).astype(np.float32)
+    # By the values, not by std == 0: rounding gives a column of 0.1 a std of 1e-17.
+    is_constant = x[train].min(axis=0) == x[train].max(axis=0)
+    mean, std = np.where(is_constant, x[train[0]], mean), np.where(is_constant, 1.0, std)
+    scaled = ((x - mean) / std).astype(np.float32)
+    constant = int(is_constant.sum())
     if not constant:
         return scaled, ()
     return scaled, (f"{constant} of {x.shape[1]} inputs are constant and carry no information",)

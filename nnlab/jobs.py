@@ -82,6 +82,9 @@ class Job:
     def stop(self) -> None:
         """Ask the run to stop; it does within one layer's work and keeps its records."""
         self._stop.set()
+        if self.status == "queued":
+            self.status = "stopped"
+            self._changed.set()
 
     def renew(self) -> None:
         """Say that somebody is still watching."""
@@ -111,7 +114,7 @@ class Job:
 
     def execute(self) -> None:
         """Train; called once, by a worker."""
-        if self.is_set():
+        if self.status != "queued" or self.is_set():
             self.status = "stopped"
             return
         self.status = "running"
@@ -151,7 +154,7 @@ class JobBoard:
                 "nnlab on your own machine."
             )
         with self._lock:
-            if len(self._queue) >= MAX_QUEUED:
+            if len(self._waiting()) >= MAX_QUEUED:
                 raise Refused(
                     f"{MAX_QUEUED} runs are waiting already, which is all that fit. Try again in a minute."
                 )
@@ -177,7 +180,11 @@ class JobBoard:
     def position(self, job: Job) -> int:
         """Give a waiting job's place in the queue from 1, 0 if it does not wait."""
         with self._lock:
-            return self._queue.index(job) + 1 if job in self._queue else 0
+            waiting = self._waiting()
+            return waiting.index(job) + 1 if job in waiting else 0
+
+    def _waiting(self) -> list[Job]:
+        return [job for job in self._queue if job.is_active]
 
     def _forget_oldest(self) -> None:
         finished = [job for job in self._jobs.values() if not job.is_active]

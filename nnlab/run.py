@@ -31,16 +31,18 @@ STATUSES = (
     "interrupted",
 )
 
-METRIC_COLUMNS = ("step", "layer", "layer_index", "metric", "value")
-HISTOGRAM_COLUMNS = (
-    "step",
-    "layer",
-    "layer_index",
-    "quantity",
-    "bin_left",
-    "bin_right",
-    "count",
-)
+METRIC_TYPES = {"step": int, "layer": str, "layer_index": int, "metric": str, "value": float}
+METRIC_COLUMNS = tuple(METRIC_TYPES)
+HISTOGRAM_TYPES = {
+    "step": int,
+    "layer": str,
+    "layer_index": int,
+    "quantity": str,
+    "bin_left": float,
+    "bin_right": float,
+    "count": int,
+}
+HISTOGRAM_COLUMNS = tuple(HISTOGRAM_TYPES)
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,15 @@ class StepRecord:
 
     `layers` maps a metric to one number a layer: all layers, or all but the output for those that mean
     nothing there. `network` maps a metric to its number. `histograms` maps a quantity to one array of
-    counts a layer, None where it was not measured. What was not taken at this record is absent.
+    counts a layer, None where it was not measured. What was not taken at this record is absent. `extras`
+    holds what a newer nnlab wrote into the file and this one does not know.
     """
 
     step: int
     layers: Mapping[str, np.ndarray]
     network: Mapping[str, float]
     histograms: Mapping[str, Sequence[np.ndarray | None]] = field(default_factory=dict)
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_probe(self) -> bool:
@@ -102,6 +106,7 @@ class Run:
     environment: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     model: nn.Module | None = None
+    extras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def hidden(self) -> tuple[LayerInfo, ...]:
@@ -154,7 +159,8 @@ class Run:
     def metrics(self) -> pd.DataFrame:
         """The tidy frame of METRIC_COLUMNS, one row per record, layer and metric."""
         parts = [self._network_rows(), *(self._layer_rows(name) for name in METRICS)]
-        frame = pd.concat([part for part in parts if len(part)], ignore_index=True)
+        frame = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+        frame = frame.astype(METRIC_TYPES)
         frame = frame.sort_values(["step", "layer_index"], kind="stable", ignore_index=True)
         return frame[list(METRIC_COLUMNS)]
 
@@ -163,6 +169,7 @@ class Run:
             (record.step, "network", 0, name, float(value))
             for record in self.records
             for name, value in record.network.items()
+            if name in METRICS
         ]
         return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
 
@@ -193,7 +200,7 @@ class Run:
             if quantity in record.histograms
         ]
         if not parts:
-            return pd.DataFrame(columns=list(HISTOGRAM_COLUMNS))
+            return pd.DataFrame(columns=list(HISTOGRAM_COLUMNS)).astype(HISTOGRAM_TYPES)
         return pd.concat(parts, ignore_index=True)
 
     def histogram_at(self, step: int, quantity: str) -> pd.DataFrame:

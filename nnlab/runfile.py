@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlab.config import ExperimentConfig
+from nnlab.config import FIELDS, ExperimentConfig
 from nnlab.histogram import QUANTITIES, bin_rows
 from nnlab.metrics import METRICS
 from nnlab.run import STATUSES, LayerInfo, Run, StepRecord
@@ -48,7 +49,7 @@ def _decode_number(value: Any) -> float:
 
 def _line(content: Mapping[str, Any]) -> bytes:
     """Give one line with its CRC, which covers the text of everything before it."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     checksum = zlib.crc32(text.encode())
     return f'{text[:-1]},"crc":{checksum}}}\n'.encode()
 
@@ -57,7 +58,7 @@ def _parse_line(raw: bytes) -> dict[str, Any] | None:
     """Give the content of a line, None where it is torn or its CRC is wrong."""
     head, separator, tail = raw.rpartition(b',"crc":')
     digits = tail.strip()[:-1]
-    if not separator or not digits.isdigit() or zlib.crc32(head + b"}") != int(digits):
+    if not separator or not re.fullmatch(rb"[0-9]{1,10}", digits) or zlib.crc32(head + b"}") != int(digits):
         return None
     try:
         content = json.loads(head + b"}")
@@ -69,6 +70,7 @@ def _parse_line(raw: bytes) -> dict[str, Any] | None:
 def header_of(run: Run) -> dict[str, Any]:
     """Give the content of a run file's first line."""
     return {
+        **run.extras.get("header", {}),
         "k": "header",
         "format": FORMAT,
         "schema": list(SCHEMA),
@@ -81,6 +83,7 @@ def header_of(run: Run) -> dict[str, Any]:
 
 def _record_content(record: StepRecord) -> dict[str, Any]:
     return {
+        **record.extras,
         "k": "record",
         "step": record.step,
         "layers": {
@@ -135,7 +138,8 @@ def _lines(run: Run) -> Iterator[bytes]:
 
 
 def _end_content(run: Run, status: str, count: int) -> dict[str, Any]:
-    return {"k": "end", "status": status, "count": count, "notes": list(run.notes)}
+    known = run.extras.get("end", {})
+    return {**known, "k": "end", "status": status, "count": count, "notes": list(run.notes)}
 
 
 def to_bytes(run: Run) -> bytes:
@@ -193,19 +197,19 @@ def _read_record(content: Mapping[str, Any], layers: tuple[LayerInfo, ...]) -> S
     """Build a record; a shape that does not fit the header raises ValueError, TypeError or KeyError."""
     values: dict[str, np.ndarray] = {}
     for name, numbers in content["layers"].items():
-        if name not in METRICS:
-            continue  # a newer minor version may know more
-        expected = len(layers) - METRICS[name].hidden_only
+        # A newer minor version may know more metrics; they are kept as they are.
+        expected = len(layers) - METRICS[name].hidden_only if name in METRICS else len(numbers)
         if len(numbers) != expected:
             raise ValueError(f"{name} has {len(numbers)} numbers for {expected} layers")
         values[name] = np.array([_decode_number(number) for number in numbers], dtype=float)
-    network = {n: _decode_number(v) for n, v in content["network"].items() if n in METRICS}
+    network = {n: _decode_number(v) for n, v in content["network"].items()}
     histograms = {
         quantity: [_read_counts(c, quantity, layer) for c, layer in zip(rows, layers, strict=True)]
         for quantity, rows in content["histograms"].items()
         if quantity in QUANTITIES
     }
-    return StepRecord(int(content["step"]), values, network, histograms)
+    extras = _unknown(content, ("k", "step", "layers", "network", "histograms"))
+    return StepRecord(int(content["step"]), values, network, histograms, extras)
 
 
 def _read_counts(counts: list[int] | None, quantity: str, layer: LayerInfo) -> np.ndarray | None:
@@ -216,13 +220,25 @@ def _read_counts(counts: list[int] | None, quantity: str, layer: LayerInfo) -> n
     return np.array(counts, dtype=np.int64)
 
 
-def _config(header: Mapping[str, Any], name: str) -> ExperimentConfig | None:
-    if header.get("config") is None:
-        return None
+def _unknown(content: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in known}
+
+
+def _config(header: Mapping[str, Any], name: str) -> tuple[ExperimentConfig | None, tuple[str, ...]]:
+    """Give the configuration, and a note on fields that only a newer nnlab knows."""
+    given = header.get("config")
+    if given is None:
+        return None, ()
+    if not isinstance(given, dict):
+        raise RunFileError(f"{name}: the configuration cannot be used: it is no set of fields")
+    is_newer = header["schema"][1] > SCHEMA[1]
+    unknown = sorted(set(given) - set(FIELDS)) if is_newer else []
     try:
-        return ExperimentConfig.from_dict(header["config"])
+        config = ExperimentConfig.from_dict({n: v for n, v in given.items() if n not in unknown})
     except (ValueError, TypeError) as error:
         raise RunFileError(f"{name}: the configuration cannot be used: {error}") from None
+    notes = tuple(f"written by a newer nnlab: field {field!r} is not known here" for field in unknown)
+    return config, notes
 
 
 def load_run(path: str | Path) -> Run:
@@ -247,29 +263,60 @@ def parse_run(content: bytes, name: str) -> Run:
         environment = dict(header["environment"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunFileError(f"{name}: the header is incomplete ({error})") from None
-    config = _config(header, name)
-    records: dict[int, StepRecord] = {}
-    status, notes, damaged = "interrupted", [], 0
+    config, notes = _config(header, name)
+    body = _Body(layers, list(notes))
     for number, raw in enumerate(lines[1:], start=1):
-        if not raw:
-            continue
+        if raw:
+            body.read(raw, is_last=number == len(lines) - 1)
+    known = ("k", "format", "schema", "config", "environment", "dataset_sha256", "layers")
+    extras = {"header": _unknown(header, known), "end": body.end_extras}
+    records = tuple(body.records[step] for step in sorted(body.records))
+    return Run(config, body.status, layers, records, environment, body.all_notes(), extras=extras)
+
+
+class _Body:
+    """What the lines after the header say, as far as they can be read."""
+
+    def __init__(self, layers: tuple[LayerInfo, ...], notes: list[str]) -> None:
+        self.layers = layers
+        self.records: dict[int, StepRecord] = {}
+        self.status = "interrupted"
+        self.end_extras: dict[str, Any] = {}
+        self._notes = notes
+        self._damaged = self._repeated = 0
+
+    def read(self, raw: bytes, *, is_last: bool) -> None:
+        """Take over one line; a damaged one is counted, a torn last one is said."""
         line = _parse_line(raw) if len(raw) <= MAX_LINE_BYTES else None
-        if line is None:
-            if number == len(lines) - 1:
-                notes.append("the last line was cut off and left out")
-            else:
-                damaged += 1
-            continue
+        if line is None and is_last:
+            self._notes.append("the last line was cut off and left out")
+            return
         try:
+            if line is None:
+                raise ValueError("damaged")
             if line.get("k") == "record":
-                record = _read_record(line, layers)
-                records[record.step] = record  # a step that is there twice: the last one counts
+                self._take_record(line)
             elif line.get("k") == "end":
-                status = line["status"] if line["status"] in STATUSES else "interrupted"
-                notes += [str(note) for note in line.get("notes", ())]
+                self._take_end(line)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            damaged += 1
-    if damaged:
-        notes.append(f"{damaged} damaged records were skipped")
-    ordered = tuple(records[step] for step in sorted(records))
-    return Run(config, status, layers, ordered, environment, tuple(notes))
+            self._damaged += 1
+
+    def _take_record(self, line: dict[str, Any]) -> None:
+        record = _read_record(line, self.layers)
+        self._repeated += record.step in self.records
+        self.records[record.step] = record  # the last one counts
+
+    def _take_end(self, line: dict[str, Any]) -> None:
+        notes = [str(note) for note in line.get("notes", ())]
+        if line["status"] in STATUSES and line["status"] != "running":
+            self.status = line["status"]
+        self.end_extras = _unknown(line, ("k", "status", "count", "notes"))
+        self._notes += notes
+
+    def all_notes(self) -> tuple[str, ...]:
+        """Give what a reader must know of the file."""
+        if self._repeated:
+            self._notes.append(f"{self._repeated} steps were there twice; the last record counts")
+        if self._damaged:
+            self._notes.append(f"{self._damaged} damaged records were skipped")
+        return tuple(self._notes)

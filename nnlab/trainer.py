@@ -57,7 +57,8 @@ _thread_state = {"runs": 0, "before": 0}
 def one_thread() -> Iterator[None]:
     """Compute with one torch thread: two threads add in another order, and users share two cores.
 
-    The setting is process-wide, so the first run to begin sets it and the last to end puts it back.
+    torch keeps a part of the setting for the whole process, so the first run to begin sets it and the
+    last to end puts it back, in its own thread: the others' threads stay at one until they set it.
     """
     with _thread_lock:
         if _thread_state["runs"] == 0:

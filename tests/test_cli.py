@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -351,6 +352,15 @@ def test_show_prints_the_verdict_and_the_layer_table(call: Call, saved: Path) ->
     assert [row.split()[0] for row in rows] == [*(f"hidden_{i}" for i in range(1, 11)), "output"]
     norm = run.records[-1].layers["delta_norm"][0]
     assert f"{norm:.3g}" in rows[0]
+
+
+def test_a_terminal_that_knows_only_ascii_gets_the_verdict_too(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    assert main(["show", str(saved)]) == 0
+    assert b"completed at step 20" in written.getvalue()
 
 
 def test_show_finds_the_vanishing_gradient(call: Call, saved: Path) -> None:

@@ -83,7 +83,9 @@ def test_features_are_taken_as_named_and_in_that_order(load: Load) -> None:
     ids=["byte order mark", "Windows lines", "no last newline"],
 )
 def test_other_ways_to_write_a_text_file_are_read(load: Load, content: str) -> None:
-    assert (load(content).x_train == load(GOOD).x_train).all()
+    data = load(content)
+    assert data.feature_names == ("a", "b")
+    assert (data.x_train == load(GOOD).x_train).all()
 
 
 @pytest.mark.parametrize(
@@ -216,8 +218,8 @@ def test_an_unknown_feature_is_refused_with_the_columns_there_are(load: Load) ->
 
 
 def test_the_target_is_refused_as_a_feature(load: Load) -> None:
-    with pytest.raises(ValueError, match="'y'") as caught:
-        load(GOOD, features=("a", "y"))
+    with pytest.raises(ValueError, match="'y' is the target") as caught:
+        load(NUMERIC, features=("a", "y"))
     _assert_one_line(caught.value, "features")
 
 

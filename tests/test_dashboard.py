@@ -554,7 +554,7 @@ def test_stop_takes_the_place_of_train_while_a_run_is_on_its_way() -> None:
 def test_a_run_on_its_way_shows_how_far_it_is() -> None:
     page = running()
     (progress,) = page.get("progress")
-    assert re.match(r"Step \d+ of 20000 · \d+ steps/s( · \d+ s left)?$", progress.proto.text)
+    assert re.match(r"Step [\d,]+ of 20,?000 · [\d,]+ steps/s( · [\d,]+ s left)?$", progress.proto.text)
 
 
 def test_a_run_on_its_way_draws_its_charts() -> None:

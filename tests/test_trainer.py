@@ -204,22 +204,6 @@ def test_a_run_that_fails_puts_the_number_of_threads_back() -> None:
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.usefixtures("two_threads")
-def test_a_run_that_ends_in_another_thread_later_puts_the_number_back() -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def wait(run: nnlab.Run, record: StepRecord) -> None:
-        begun.set()
-        go_on.wait(10)
-
-    other = threading.Thread(target=train, args=(_config(), wait))
-    # This thread's run begins first and ends first; the other one lies across its end.
-    train(_config(), on_record=lambda run, record: (begun.is_set() or other.start(), begun.wait(10)))
-    go_on.set()
-    other.join()
-    assert torch.get_num_threads() == 2
-
-
 def test_every_record_is_reported_when_it_is_taken() -> None:
     reported: list[tuple[nnlab.Run, StepRecord]] = []
     run = train(_config(steps=20, record_every=3), on_record=lambda *given: reported.append(given))
@@ -357,6 +341,13 @@ def test_a_run_is_stalled_when_every_gradient_was_zero_for_twenty_steps() -> Non
     assert run.status == "stalled"
     assert [record.step for record in run.records] == list(range(20))
     assert all(record.network["grad_norm"] == 0 for record in run.records)
+
+
+def test_only_steps_in_a_row_make_a_run_stalled() -> None:
+    # The first update makes the output bias the mean of the labels, 1/2, where its gradient is 0.
+    run = train(_config(**STUCK, steps=100, loss="mse", learning_rate=1.0))
+    assert run.status == "stalled"
+    assert [record.network["grad_norm"] > 0 for record in run.records] == [True] + [False] * 20
 
 
 def test_a_run_is_not_stalled_by_nineteen_steps() -> None:
