@@ -36,7 +36,7 @@ def _take_preset() -> None:
 def header(problem: str) -> None:
     """Say what is chosen, and offer the one primary action."""
     config = current()
-    matching = [preset.name for preset in PRESETS.values() if preset.config == config]
+    matching = [p.name for p in PRESETS.values() if p.config == config and not problem]
     st.session_state[PRESET] = matching[0] if matching else None
     job = runs.job()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -79,7 +79,7 @@ def messages(problem: str) -> None:
         st.info("That run is no longer in memory. Press Train: the same numbers come again.")
     run = runs.shown()
     if run is not None and run.config != current():
-        st.info(f"Below: {run.title}. Press Train to see your choice.", icon=":material/history:")
+        st.info(runs.difference(run, current()), icon=":material/history:")
 
 
 st.set_page_config("nnlab: see where gradients die", "📉", layout="wide")

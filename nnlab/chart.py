@@ -101,6 +101,11 @@ def layer_ticks(count: int) -> list[int]:
     return [1 + position for position in spread(count, 12)]
 
 
+def step_axis(**options: Any) -> alt.Axis:
+    """Give the axis of training steps: whole numbers that do not run into each other."""
+    return alt.Axis(tickMinStep=1, labelOverlap=True, labelSeparation=6, **options)
+
+
 def layer_axis(count: int) -> alt.Axis:
     """Give the axis of all layers, the last of which is the output."""
     words = f"datum.value == {count} ? 'out' : datum.label"

@@ -21,8 +21,6 @@ LINK_VERSION = "1"
 # Names in a link that are not fields: the version, the run to show, and Streamlit's own.
 RESERVED_NAMES = frozenset({"v", "run", "embed", "embed_options"})
 
-# A hundred million times below where float32 ends: optimizers multiply these numbers.
-LARGEST = 1e30
 MAX_RECORDS = 300  # more points than this cannot be told apart on a screen
 # One step must leave Stop its half second even on a slow core (design.md, section 6).
 MAX_STEP_FLOP = 20e9
@@ -63,11 +61,11 @@ class Field:
             return "text"
         noun = "a whole number" if self.kind == "integer" else "a finite number"
         if self.above is not None:
-            span = f"{noun} > {self.above:g} and at most {self.high:g}"
-        elif self.high == LARGEST:
-            span = f"{noun} >= {self.low:g} and at most {LARGEST:g}"
-        else:
+            span = f"{noun} > {self.above:g}"
+        elif self.high is not None:
             span = f"{noun} from {self.low:,g} to {self.high:,.0f}"
+        else:
+            span = f"{noun} >= {self.low:g}"
         return f"{span}, or {self.nothing}" if self.nothing else span
 
     def refuse(self, value: object) -> ValueError:
@@ -136,17 +134,24 @@ class Field:
         """
         if self.nothing is not None and text == self.nothing:
             return None
-        if self.kind == "integer" and _INTEGER.fullmatch(text):
-            return self.check(int(text))
-        if self.kind == "number" and _DECIMAL.fullmatch(text):
-            return self.check(float(text))
+        if self.kind in ("integer", "number"):
+            return self._parse_number(text)
         if self.kind == "switch" and text.lower() in _TRUE + _FALSE:
             return text.lower() in _TRUE
         if self.kind == "names":
-            return tuple(next(csv.reader([text]), []))
+            return tuple(next(csv.reader(io.StringIO(text, newline="")), []))
         if self.kind in ("choice", "text"):
             return self.check(text)
         raise self.refuse(text)
+
+    def _parse_number(self, text: str) -> int | float:
+        pattern, read = (_INTEGER, int) if self.kind == "integer" else (_DECIMAL, float)
+        if not pattern.fullmatch(text):
+            raise self.refuse(text)
+        try:
+            return self._check_number(read(text))
+        except ValueError:
+            raise self.refuse(text) from None  # as it was written: -1e5, not -100000.0
 
     def format(self, value: Any) -> str:
         """Write a value so that `parse` reads it back."""
@@ -176,7 +181,7 @@ _FIELDS = (
     Field(
         "initializer", "choice", "Initializer", "How the weights start.", tuple(INITIALIZERS)
     ),
-    Field("gain", "number", "Gain", "Multiplies the starting weights.", above=0, high=LARGEST),
+    Field("gain", "number", "Gain", "Multiplies the starting weights.", above=0),
     Field(
         "normalization",
         "choice",
@@ -192,13 +197,13 @@ _FIELDS = (
         "How gradients become steps.",
         ("sgd", "momentum", "adam", "adamw", "rmsprop"),
     ),
-    Field("learning_rate", "number", "Learning rate", "Size of a step.", above=0, high=LARGEST),
-    Field("weight_decay", "number", "Weight decay", "Pulls the weights toward 0.", low=0, high=LARGEST),
+    Field("learning_rate", "number", "Learning rate", "Size of a step.", above=0),
+    Field("weight_decay", "number", "Weight decay", "Pulls the weights toward 0.", low=0),
     Field("batch_size", "integer", "Batch size", "Examples a step.", low=1, high=4096),
     Field("steps", "integer", "Steps", "Updates of the weights.", low=1, high=20_000),
     Field(
         "clip_norm", "number", "Clip norm", "Largest gradient norm let through.",
-        above=0, high=LARGEST, nothing="none",
+        above=0, nothing="none",
     ),
     Field("loss", "choice", "Loss", "What is made small.", ("cross_entropy", "mse")),
     Field("seed", "integer", "Seed", "Number that fixes all randomness.", low=0, high=2**32 - 1),
@@ -322,6 +327,14 @@ class ExperimentConfig:
         ]
         return " · ".join(parts)
 
+    def differences(self, other: ExperimentConfig) -> dict[str, str]:
+        """Give the fields that differ from another experiment, with this one's values as text."""
+        return {
+            name: field.format(getattr(self, name))
+            for name, field in FIELDS.items()
+            if getattr(self, name) != getattr(other, name)
+        }
+
     def replace(self, **changes: Any) -> ExperimentConfig:
         """Give a copy with some fields changed; raises ValueError as the constructor does."""
         unknown = sorted(set(changes) - set(FIELDS))
@@ -358,6 +371,11 @@ class ExperimentConfig:
         """Read a link: what cannot be used is left at the default and named in a note."""
         default = default or cls()
         values, notes = _read_query(query)
+        if values.get("dataset", default.dataset) != "csv":
+            for name in CSV_FIELDS:
+                if name in values:
+                    del values[name]
+                    notes.append(f"Ignored {name}: it belongs to the dataset csv.")
         try:
             return default.replace(**values), tuple(notes)
         except ValueError as error:

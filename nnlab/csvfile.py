@@ -63,17 +63,17 @@ def _check_header(path: Path, columns: list[str]) -> None:
 
 
 def _rows(path: Path, reader: Iterator[list[str]], width: int) -> Iterator[list[str]]:
-    """Give the rows that are not blank, each of the header's width."""
+    """Give the rows that are not blank, filled up to the header's width."""
     count = 0
     for number, row in enumerate(reader, start=2):
         if not row:
             continue
-        if len(row) != width:
-            raise _refuse(path, f"row {number} has {len(row)} cells, the header has {width}")
+        if len(row) > width:
+            raise _refuse(path, f"line {number} has {len(row)} cells, the header has {width}")
         count += 1
         if count > MAX_ROWS:
             raise _refuse(path, f"more than {MAX_ROWS:,} rows")
-        yield row
+        yield row + [""] * (width - len(row))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         ValueError: missing, too large, not UTF-8, or not a table with distinct column names.
     """
-    reader = csv.reader(io.StringIO(_read_text(path)))
+    reader = csv.reader(io.StringIO(_read_text(path)), strict=True)
     try:
         header = next(reader, [])
         _check_header(path, header)
@@ -121,7 +121,13 @@ def _numbers(frame: pd.DataFrame, features: list[str]) -> np.ndarray:
                 f"features: column {_shown(name)!r} holds {text.iloc[0][:60]!r}, which is no number; "
                 "leave the column out or code it as numbers"
             )
-        columns.append(numbers.to_numpy(np.float64))
+        values = numbers.to_numpy(np.float64)
+        if (np.isfinite(values) & (np.abs(values) > LARGEST)).any():
+            raise ValueError(
+                f"features: column {_shown(name)!r} holds numbers beyond {LARGEST:.1e}, the largest that "
+                "float32 knows; scale the column down"
+            )
+        columns.append(values)
     return np.stack(columns, axis=1)
 
 

@@ -104,6 +104,8 @@ class Finding:
     @property
     def measure(self) -> str:
         """The number against its threshold."""
+        if not math.isfinite(self.threshold):
+            return f"{METRICS[self.metric].label}: {scientific(self.value)}"
         side = "below" if self.value < self.threshold else "above"
         return (
             f"{METRICS[self.metric].label}: {scientific(self.value)}; "

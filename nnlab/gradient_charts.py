@@ -24,6 +24,7 @@ from nnlab.chart import (
     left_out_notes,
     rows,
     state_of,
+    step_axis,
 )
 from nnlab.diagnosis import slope_factors, spoken, weight_factors
 from nnlab.numerals import fraction, scientific
@@ -159,7 +160,7 @@ def _strip_words(run: Run, record: StepRecord) -> str:
 
 @lru_cache(maxsize=64)
 def _heatmap_spec(mode: Mode, layers: int, low: int, high: int, steps: int) -> dict[str, Any]:
-    x = alt.X("left:Q", title="step").scale(domain=[0, max(1, steps)], nice=False)
+    x = alt.X("left:Q", title="step", axis=step_axis()).scale(domain=[0, max(1, steps)], nice=False)
     y = (
         alt.Y("bottom:Q", title="layer, input at the bottom")
         .axis(layer_axis(layers))
@@ -207,7 +208,9 @@ def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
     layers = len(run.layers)
     records = drawn_records(run, "delta_norm", min(MAX_COLUMNS, max(12, MAX_CELLS // layers)))
     starts = np.array([record.step for record in records], dtype=float)
-    ends = np.append(starts[1:], max(float(run.records[-1].step), starts[-1] + 1))
+    # The last column is as wide as the one before, so that a last, sick record is seen too.
+    width = starts[-1] - starts[-2] if len(starts) > 1 else 1.0
+    ends = np.append(starts[1:], starts[-1] + width)
     values = np.array([record.layers["delta_norm"] for record in records])
     low, high = _delta_decades(run)
     states = state_of(values.ravel())
@@ -230,7 +233,7 @@ def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
         }
     )
     cursor = pd.DataFrame({"step": [float(run.record_at(step).step)]})
-    spec = _heatmap_spec(mode, layers, low, high, last_step(run))
+    spec = _heatmap_spec(mode, layers, low, high, max(last_step(run), int(ends[-1])))
     return Chart(
         name="delta_heatmap",
         title="Error signal over layers and steps",
@@ -320,6 +323,11 @@ def chain_rule_lines(record: StepRecord) -> tuple[np.ndarray, np.ndarray]:
     return backward(slopes * weights), backward(slopes)
 
 
+def _lost_notes(states: np.ndarray) -> tuple[str, ...]:
+    lost = int((states == "undefined").sum())
+    return (f"{lost} numbers are not finite and cannot be drawn.",) if lost else ()
+
+
 def layer_norms(run: Run, step: int, mode: Mode) -> Chart:
     """Error signal and weight gradient per layer, with the chain rule that makes them."""
     record = run.record_at(step)
@@ -375,4 +383,5 @@ def layer_norms(run: Run, step: int, mode: Mode) -> Chart:
         spec=spec,
         frames=frames,
         make_table=lambda: long.assign(step=record.step)[["step", "layer", "name", "series", "value"]],
+        notes=_lost_notes(states),
     )

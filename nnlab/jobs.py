@@ -184,7 +184,8 @@ class JobBoard:
             return waiting.index(job) + 1 if job in waiting else 0
 
     def _waiting(self) -> list[Job]:
-        return [job for job in self._queue if job.is_active]
+        # One that nobody waits for any more takes no place from those who do.
+        return [job for job in self._queue if job.is_active and not job.is_set()]
 
     def _forget_oldest(self) -> None:
         finished = [job for job in self._jobs.values() if not job.is_active]

@@ -26,6 +26,7 @@ from nnlab.chart import (
     rows,
     spread,
     state_of,
+    step_axis,
 )
 from nnlab.diagnosis import SATURATING_WARN, spoken
 from nnlab.metrics import METRICS
@@ -37,7 +38,7 @@ UPDATE_GUIDE = 1e-3  # Karpathy's makemore, part 3: the usual update ratio
 
 
 def _step_axis(steps: int) -> alt.X:
-    return alt.X("step:Q", title="step").scale(domain=[0, max(1, steps)], nice=False)
+    return alt.X("step:Q", title="step", axis=step_axis()).scale(domain=[0, max(1, steps)], nice=False)
 
 
 def _cursor(mode: Mode) -> alt.Chart:

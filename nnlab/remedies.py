@@ -29,6 +29,8 @@ UNFIT_WHEN_DEEP = frozenset({"sigmoid", "softplus", "step", "cosine"})
 # Against dying units: the nearest activation whose slope is nowhere 0.
 NEVER_DEAD = {"relu": "leaky_relu", "hardtanh": "tanh"}
 LEARNING_RATE_FACTOR = 10.0
+# Above this, ten times smaller is still too large: go back to the default at once.
+LARGE_LEARNING_RATE = 1.0
 HEALTHY_RATIOS = (0.05, 20.0)  # gradient_ratio between the warnings; definitions.md
 
 
@@ -42,6 +44,8 @@ def _fitting_start(config: ExperimentConfig) -> Change:
 
 
 def _slower(config: ExperimentConfig) -> Change:
+    if config.learning_rate > LARGE_LEARNING_RATE:
+        return {"learning_rate": ExperimentConfig.learning_rate}
     return {"learning_rate": config.learning_rate / LEARNING_RATE_FACTOR}
 
 
@@ -74,8 +78,9 @@ def _rank_candidates(config: ExperimentConfig) -> Iterator[Change]:
 
 
 def _divergence_candidates(config: ExperimentConfig) -> Iterator[Change]:
+    too_fast = config.learning_rate > LARGE_LEARNING_RATE
     if config.gain > 1:
-        yield _fitting_start(config)
+        yield _fitting_start(config) | (_slower(config) if too_fast else {})
     yield _slower(config)
 
 

@@ -57,7 +57,7 @@ def _signal_tile(run: Run, step: int) -> Tile:
     return Tile(
         label="Signal at layer 1",
         value=fraction(ratio) if ratio < 0.1 else scientific(ratio),
-        detail=f"R = {scientific(ratio)} of layer {run.depth}'s",
+        detail=f"R = {scientific(ratio)}" if np.isfinite(ratio) else "not finite",
         help="R = ‖δ₁‖ / ‖δ_L‖: the error signal that reaches the first hidden layer, relative to the "
         "last one. Healthy between 0.05 and 20. The line is log10 R over the steps.",
         course=_course(_log10(ratios)),
@@ -68,11 +68,11 @@ def _saturation_tile(run: Run, step: int) -> Tile:
     rows = _upto(run, "saturation", step)
     value, layer = _worst(rows[-1])
     inactive = bool(run.hidden) and run.hidden[0].activation in ("relu", "leaky_relu")
-    where = spoken(run.hidden[layer].name) if layer is not None else "undefined"
+    where = f"worst: {spoken(run.hidden[layer].name)}" if layer is not None else "not finite"
     return Tile(
         label="Inactive" if inactive else "Saturated",
         value=percent(value),
-        detail=f"worst: {where}",
+        detail=where,
         help="Share of activations on the flat part of the curve, |φ′(z)| < 0.0591 sup|φ′|, in the worst "
         "layer. Warning above 40 %; for ReLU half is normal and called inactive.",
         course=_course(np.array([_worst(row)[0] for row in rows])),
@@ -85,6 +85,7 @@ def _dead_tile(run: Run, step: int) -> Tile:
     dead = float(rows[-1].sum())
     _, layer = _worst(rows[-1])
     where = f"worst: {spoken(run.hidden[layer].name)}" if dead > 0 and layer is not None else "none"
+    where = "not finite" if np.isnan(dead) else where
     return Tile(
         label="Dead units",
         value=f"{scientific(dead) if np.isnan(dead) else f'{dead:.0f}'} / {units:,}",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import numpy as np
 import torch
@@ -47,6 +47,10 @@ class Halt(Exception):
     def __init__(self, status: str) -> None:
         super().__init__(status)
         self.status = status
+
+
+class UpdateOverflow(Exception):
+    """The optimizer's own arithmetic left float32, as with a learning rate of 1e39."""
 
 
 _thread_lock = threading.Lock()
@@ -164,16 +168,25 @@ class _Training:
         loss, probe, outputs = self._forward_backward(x, y, with_probe=is_recorded)
         offender = offender or self._bad_value(loss)
         if offender is not None:
-            if probe is None:
-                loss, probe, outputs = self._forward_backward(x, y, with_probe=True)
-            self.notes.append(f"step {step}: the first non-finite number was in the {offender}")
-            self._record(step, probe, loss, outputs, y, last=True)
-            raise Halt("diverged")
+            self._break_off(step, x, y, None, offender)
         if probe is not None:
             self._record(step, probe, loss, outputs, y, last=last)
         if not last:
             self._watch_for_stall(loss)
-            self._update(keep_weights=step + 1 in self.recorded_steps)
+            try:
+                self._update(keep_weights=step + 1 in self.recorded_steps)
+            except UpdateOverflow:
+                self._break_off(step, x, y, probe, "update, which is too large for float32")
+
+    def _break_off(
+        self, step: int, x: torch.Tensor, y: torch.Tensor, recorded: Probe | None, offender: str
+    ) -> NoReturn:
+        """Record the offending step, if that has not been done, and end the run."""
+        self.notes.append(f"step {step}: the first non-finite number was in the {offender}")
+        if recorded is None:
+            loss, probe, outputs = self._forward_backward(x, y, with_probe=True)
+            self._record(step, probe, loss, outputs, y, last=True)
+        raise Halt("diverged")
 
     def _forward_backward(
         self, x: torch.Tensor, y: torch.Tensor, *, with_probe: bool
@@ -224,7 +237,12 @@ class _Training:
             self.weights_before = [linear.weight.detach().clone() for linear in self.model.linears]
         if self.config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        self.optimizer.step()
+        try:
+            self.optimizer.step()
+        except RuntimeError as error:
+            if "overflow" not in str(error):
+                raise
+            raise UpdateOverflow from error
 
     def _with_updates(self, samples: list[LayerSample]) -> list[LayerSample]:
         if self.weights_before is None:

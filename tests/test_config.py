@@ -366,8 +366,10 @@ BAD_TEXTS = [
 
 @pytest.mark.parametrize(("name", "text"), BAD_TEXTS, ids=lambda value: ascii(value)[:30])
 def test_a_bad_value_in_a_link_is_ignored_and_named(name: str, text: str) -> None:
-    config, (note,) = ExperimentConfig.from_query({"v": "1", "samples": "70", "target": "y"} | {name: text})
-    assert config == ExperimentConfig(target="y", **({} if name == "samples" else {"samples": 70}))
+    config, (note,) = ExperimentConfig.from_query(
+        {"v": "1", "samples": "70", "optimizer": "adam"} | {name: text}
+    )
+    assert config == ExperimentConfig(optimizer="adam", **({} if name == "samples" else {"samples": 70}))
     assert name in note
 
 
@@ -388,6 +390,14 @@ def test_an_unknown_name_in_a_link_is_ignored_and_named(name: str) -> None:
     assert config == ExperimentConfig(depth=3)
     assert name[:20] in note
     assert len(note) < 200
+
+
+@pytest.mark.parametrize(
+    "text", ["a\rb", "a\nb", "\n", '"a', '"a"b', '"', "\0", "x" * 200_000], ids=lambda text: ascii(text)[:9]
+)
+def test_column_names_in_a_link_are_read_or_ignored_and_named(text: str) -> None:
+    config, notes = ExperimentConfig.from_query({"dataset": "csv", "features": text})
+    assert config.features or "features" in notes[0]
 
 
 def test_another_version_of_links_is_named() -> None:

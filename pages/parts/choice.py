@@ -51,19 +51,18 @@ def change(values: dict[str, Any]) -> str:
 
 
 def show_notes() -> None:
-    """Say what of the link could not be used."""
-    for note in st.session_state.get(NOTES, ()):
-        st.warning(_plain(note), icon=":material/link_off:")
-
-
-def _plain(text: str) -> str:
-    """Escape Markdown: a link's text must not become a link, an image or a formula."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()<>#+-.!|$:~" else c for c in text)
+    """Say what of the link could not be used; as plain text, since anybody may have written it."""
+    notes = st.session_state.get(NOTES, ())
+    if notes:
+        with st.container(border=True, key="link_notes"):
+            st.markdown(":material/link_off: **Not all of the link could be used:**")
+            st.text("\n".join(notes))
 
 
 def write_address(config: ExperimentConfig, run_id: str | None) -> None:
     """Write the whole experiment into the address, with the run that is shown."""
     wanted = config.to_query() | ({"run": run_id} if run_id else {})
-    if st.query_params.to_dict() != wanted:
+    present = {name: st.query_params.get_all(name) for name in st.query_params}
+    if present != {name: [value] for name, value in wanted.items()}:
         kept = {n: v for n, v in st.query_params.to_dict().items() if n.startswith("embed")}
         st.query_params.from_dict(wanted | kept)

@@ -58,9 +58,10 @@ def _number(config: ExperimentConfig, name: str, step: float | int) -> Any:
     field = FIELDS[name]
     whole = field.kind == "integer"
     kind: Callable[[float], Any] = int if whole else float
-    low = field.low if field.above is None else 1e-12
     return st.number_input(
-        min_value=None if low is None else kind(low),
+        # An open lower end (> 0) is left to the config, which says so; a cleared field is None.
+        value=None,
+        min_value=None if field.low is None else kind(field.low),
         max_value=None if field.high is None else kind(field.high),
         step=kind(step),
         format="%d" if whole else "%g",

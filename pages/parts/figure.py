@@ -45,10 +45,9 @@ def figure(name: str, run: Run, step: int, *, live: bool = False) -> None:
 
 def _explanation(chart: Chart) -> None:
     popover = st.popover(
-        "",
+        "How to read",
         icon=":material/help:",
         type="tertiary",
-        help="How to read this",
         key=f"help_{chart.name}",
         on_change="rerun",
     )
@@ -58,7 +57,7 @@ def _explanation(chart: Chart) -> None:
 
 def _downloads(chart: Chart, run: Run) -> None:
     popover = st.popover(
-        "",
+        "Save",
         icon=":material/download:",
         type="tertiary",
         help="Download this chart",

@@ -34,7 +34,7 @@ def progress(job: Job) -> None:
     else:
         left = "" if now.seconds_left is None else f" · {now.seconds_left:.0f} s left"
         speed = f"{now.steps_per_second:.0f} steps/s"
-        st.progress(now.share, text=f"Step {now.step} of {now.steps} · {speed}{left}")
+        st.progress(now.share, text=f"Step {now.step:,} of {now.steps:,} · {speed}{left}")
 
 
 def panels() -> None:
@@ -126,7 +126,7 @@ def _table(run: Run, step: int, *, live: bool) -> None:
         for name, (label, meaning, form) in column_words().items()
     }
     st.markdown(f"**All layers at step {run.record_at(step).step}**; click a column to sort")
-    st.dataframe(table, hide_index=True, column_config=columns, height="content")
+    st.dataframe(table, hide_index=True, column_config=columns, height="content", placeholder="n/a")
     if live:
         return
     from nnlab import export  # loads Altair, which the first paint does without

@@ -13,6 +13,7 @@ from pages.parts.choice import choose, current
 
 STOP_PATIENCE = 0.4  # seconds
 JOB, BEFORE, ERROR = "job_id", "before", "submit_error"
+KEPT = "kept"  # a run to show that no job stands for
 
 
 @st.cache_resource(show_spinner=False)
@@ -39,11 +40,11 @@ def is_lost() -> bool:
 def shown() -> Run | None:
     """Give the run to draw: the latest job's, else the stored one; None while a job has no record."""
     latest = job()
-    if latest is None:
-        return stored_run()
-    if latest.run is not None and latest.run.records:
+    if latest is not None and latest.run is not None and latest.run.records:
         return latest.run
-    return None if latest.is_active else stored_run()
+    if latest is not None and latest.is_active:
+        return None
+    return st.session_state.get(KEPT) or stored_run()
 
 
 def train(config: ExperimentConfig | None = None) -> None:
@@ -52,6 +53,7 @@ def train(config: ExperimentConfig | None = None) -> None:
     if latest is not None and latest.is_active:
         return  # a double click
     st.session_state[ERROR] = ""
+    st.session_state.pop(KEPT, None)
     try:
         st.session_state[JOB] = BOARD.submit(config or current()).id
     except Refused as error:
@@ -84,12 +86,24 @@ def apply_remedy(run: Run, change: dict[str, object]) -> None:
 
 def go_back() -> None:
     """Return to the run before the remedy; for callbacks."""
-    before = st.session_state.pop(BEFORE, None)
-    if before is None:
+    earlier = st.session_state.pop(BEFORE, None)
+    if earlier is None:
         return
-    choose(before.config)
-    same = [job for job in BOARD.jobs() if job.run is not None and job.run is before]
+    choose(earlier.config)
+    same = [job for job in BOARD.jobs() if job.run is not None and job.run is earlier]
     st.session_state[JOB] = same[0].id if same else None
+    st.session_state[KEPT] = earlier  # the board may have forgotten its job
+
+
+def difference(run: Run, config: ExperimentConfig) -> str:
+    """Say how the run that is shown differs from the choice, and what to do."""
+    if run.config is None:
+        return "The run below is of another model. Press Train to see your choice."
+    fields = [f"{name} {value}" for name, value in run.config.differences(config).items()]
+    latest = job()
+    is_running = latest is not None and latest.is_active
+    action = "Stop it and press Train" if is_running else "Press Train"
+    return f"The run below has {', '.join(fields)}. {action} to see your choice."
 
 
 def before() -> Run | None:

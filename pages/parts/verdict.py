@@ -10,6 +10,12 @@ from nnlab.run import Run
 from nnlab.summary import compare
 from pages.parts.runs import apply_remedy, before, go_back
 
+STATUS_WORDS = {
+    "stopped": "Stopped",
+    "timed_out": "Out of time: stopped",
+    "interrupted": "Interrupted",
+    "failed": "Failed",
+}
 ICONS = {"severe": ":material/error:", "warn": ":material/warning:"}
 
 
@@ -24,8 +30,12 @@ def verdict(run: Run, *, live: bool) -> None:
             with st.expander(f"{len(run.findings) - 1} more in its wake"):
                 for number, finding in enumerate(run.findings[1:], start=1):
                     _finding(run, finding, number, live=live)
+        if run.status in STATUS_WORDS:
+            st.caption(f"{STATUS_WORDS[run.status]} at step {run.records[-1].step:,}; all records are kept.")
+        said = " ".join(finding.explanation for finding in run.findings)
         for note in run.notes:
-            st.caption(note)
+            if note not in said:
+                st.caption(note)
 
 
 def _finding(run: Run, finding: Finding, number: int, *, live: bool) -> None:
