@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nnlab.config import FIELDS, ExperimentConfig
-from nnlab.diagnosis import why_healthy
+from nnlab.explanations import why_healthy
 from nnlab.layer_table import layer_table
 from nnlab.numerals import percent, scientific
 from nnlab.remedies import describe
@@ -143,7 +143,8 @@ def _train(arguments: argparse.Namespace) -> int:
     finally:
         bar.close()
     interrupted = run.status == "stopped"
-    if writer is not None:
+    if arguments.out:
+        writer = writer or RunWriter(arguments.out)  # stopped before its first record
         writer.finish(run, "interrupted" if interrupted else run.status)
     if arguments.weights:
         _save_weights(run, arguments.weights)

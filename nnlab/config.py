@@ -139,10 +139,19 @@ class Field:
         if self.kind == "switch" and text.lower() in _TRUE + _FALSE:
             return text.lower() in _TRUE
         if self.kind == "names":
-            return tuple(next(csv.reader(io.StringIO(text, newline="")), []))
+            return self._parse_names(text)
         if self.kind in ("choice", "text"):
             return self.check(text)
         raise self.refuse(text)
+
+    def _parse_names(self, text: str) -> tuple[str, ...]:
+        try:
+            lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        except csv.Error:
+            raise self.refuse(text) from None
+        if len(lines) > 1 or (text and not any(lines)):
+            raise self.refuse(text)
+        return tuple(lines[0]) if lines else ()
 
     def _parse_number(self, text: str) -> int | float:
         pattern, read = (_INTEGER, int) if self.kind == "integer" else (_DECIMAL, float)
@@ -167,8 +176,8 @@ class Field:
 def _join_names(names: tuple[str, ...]) -> str:
     """Write names separated by commas, quoted where a name holds one."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(names)
-    return line.getvalue()
+    csv.writer(line, lineterminator="\r\n").writerow(names)  # quotes names that hold a line end
+    return line.getvalue().removesuffix("\r\n")
 
 
 _FIELDS = (

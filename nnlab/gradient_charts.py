@@ -26,7 +26,6 @@ from nnlab.chart import (
     state_of,
     step_axis,
 )
-from nnlab.diagnosis import slope_factors, spoken, weight_factors
 from nnlab.numerals import fraction, scientific
 from nnlab.palette import (
     CATEGORIES,
@@ -38,7 +37,8 @@ from nnlab.palette import (
     interpolate,
     text_on,
 )
-from nnlab.run import Run, StepRecord
+from nnlab.rules import slope_factors, weight_factors
+from nnlab.run import Run, StepRecord, spoken
 
 DELTA_DEFINITION = (
     r"$\|\delta_l\|_F$ with $\delta_l = \partial L / \partial z_l$: the gradient of the mean loss with "
@@ -383,5 +383,5 @@ def layer_norms(run: Run, step: int, mode: Mode) -> Chart:
         spec=spec,
         frames=frames,
         make_table=lambda: long.assign(step=record.step)[["step", "layer", "name", "series", "value"]],
-        notes=_lost_notes(states),
+        notes=_lost_notes(states[long["measured"].to_numpy()]),
     )

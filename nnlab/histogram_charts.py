@@ -11,12 +11,11 @@ import pandas as pd
 
 from nnlab.activations import ACTIVATIONS
 from nnlab.chart import MAX_LINES, Chart, depth_colors, finish, left_out_notes, rows, spread
-from nnlab.diagnosis import spoken
 from nnlab.histogram import bin_edges
-from nnlab.metrics import SATURATION_TAU
 from nnlab.numerals import percent
 from nnlab.palette import CATEGORIES, THEMES, Mode
-from nnlab.run import Run
+from nnlab.run import Run, spoken
+from nnlab.samples import SATURATION_TAU
 
 RIDGE_HEIGHT = 1.7  # in rows: peaks overlap the row above, which reads best for many layers
 SLOPE_ROW = 1.6  # rows that the slope curve gets above the first layer

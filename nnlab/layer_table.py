@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nnlab.diagnosis import slope_factors, weight_factors
 from nnlab.metrics import METRICS
+from nnlab.rules import slope_factors, weight_factors
 from nnlab.run import Run
 
 BATCH_COLUMNS = (

@@ -28,11 +28,11 @@ from nnlab.chart import (
     state_of,
     step_axis,
 )
-from nnlab.diagnosis import SATURATING_WARN, spoken
 from nnlab.metrics import METRICS
 from nnlab.numerals import percent, scientific
 from nnlab.palette import CATEGORIES, THEMES, UNDEFINED_COLOR, Mode
-from nnlab.run import Run
+from nnlab.rules import SATURATING_WARN
+from nnlab.run import Run, spoken
 
 UPDATE_GUIDE = 1e-3  # Karpathy's makemore, part 3: the usual update ratio
 

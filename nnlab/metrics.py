@@ -9,92 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nnlab.samples import NAN, LayerSample, NetworkSample, norm
+
 if TYPE_CHECKING:
     import torch
 
-# tau: identical to abs(tanh) > 0.97, the convention of Karpathy's makemore, part 3.
-SATURATION_TAU = 1 - 0.97**2
 # Sokar et al. 2023: a unit is dormant below this share of its layer's mean activity.
 DORMANT_TAU = 0.025
-
-NAN = math.nan
-
-
-@dataclass(frozen=True)
-class LayerSample:
-    """Everything one forward and backward pass left at one layer.
-
-    Shapes: z, h, slope, delta, h_grad (examples, units); weight, weight_grad (fan_out, fan_in) or as
-    the module has it; bias_grad (fan_out,). What was not measured is None. `slope` is phi'(z).
-    `slope_sup` is sup abs(phi'). `weight_std_before`, `update_std`: std of the weights before the
-    last update and of that update. `delta_norm_after` is the next layer's delta_norm.
-    """
-
-    z: torch.Tensor
-    h: torch.Tensor
-    slope: torch.Tensor
-    slope_sup: float
-    two_sided: bool
-    delta: torch.Tensor | None = None
-    h_grad: torch.Tensor | None = None
-    weight: torch.Tensor | None = None
-    weight_grad: torch.Tensor | None = None
-    bias_grad: torch.Tensor | None = None
-    weight_std_before: float = NAN
-    update_std: float = NAN
-    delta_norm_after: float = NAN
-
-    @cached_property
-    def z64(self) -> torch.Tensor:
-        """Z in float64."""
-        return self.z.double()
-
-    @cached_property
-    def h64(self) -> torch.Tensor:
-        """H in float64."""
-        return self.h.double()
-
-    @cached_property
-    def is_undefined(self) -> bool:
-        """Whether z holds a NaN, so that counting units would be a lie."""
-        return bool(self.z.isnan().any())
-
-    @cached_property
-    def flat(self) -> torch.Tensor:
-        """Where abs(phi') < tau sup abs(phi'), strictly; boolean (examples, units)."""
-        if self.slope_sup == 0:  # the step function: flat everywhere, by definition
-            return self.slope == 0
-        return self.slope.abs() < SATURATION_TAU * self.slope_sup
-
-    @cached_property
-    def delta_norm(self) -> float:
-        """Frobenius norm of delta."""
-        return norm(self.delta)
-
-
-@dataclass(frozen=True)
-class NetworkSample:
-    """What describes the whole network at one record."""
-
-    loss: float
-    accuracy: float
-    test_loss: float
-    test_accuracy: float
-    parameter_grads: Sequence[torch.Tensor]
-    delta_norm: np.ndarray  # (hidden layers,)
-    delta_rms: np.ndarray  # (hidden layers,)
-
-
-def norm(values: torch.Tensor | None) -> float:
-    """Give the Frobenius norm, accumulated in float64; NaN for what was not measured."""
-    if values is None:
-        return NAN
-    return float(values.double().norm())
 
 
 def _ratio(above: float, below: float) -> float:

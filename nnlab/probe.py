@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from nnlab.activations import ACTIVATIONS
-from nnlab.metrics import LayerSample
 from nnlab.model import Elementwise
 from nnlab.run import LayerInfo
+from nnlab.samples import LayerSample
 
 NORMALIZATIONS = (
     nn.modules.batchnorm._BatchNorm,

@@ -12,8 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from nnlab.histogram import count
-from nnlab.metrics import LayerSample, NetworkSample, measure_layers, measure_network
+from nnlab.metrics import measure_layers, measure_network
 from nnlab.run import LayerInfo, StepRecord
+from nnlab.samples import LayerSample, NetworkSample
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

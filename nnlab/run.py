@@ -45,6 +45,12 @@ HISTOGRAM_TYPES = {
 HISTOGRAM_COLUMNS = tuple(HISTOGRAM_TYPES)
 
 
+def spoken(layer: str) -> str:
+    """Say a layer's name: "hidden_3" is layer 3, a module's own name stays."""
+    prefix, _, number = layer.partition("_")
+    return f"layer {number}" if prefix == "hidden" and number.isdigit() else layer
+
+
 @dataclass(frozen=True)
 class LayerInfo:
     """What is known of a layer without looking at its numbers.

@@ -283,7 +283,7 @@ class _Body:
         self.status = "interrupted"
         self.end_extras: dict[str, Any] = {}
         self._notes = notes
-        self._damaged = self._repeated = 0
+        self._damaged = self._repeated = self._missing = 0
 
     def read(self, raw: bytes, *, is_last: bool) -> None:
         """Take over one line; a damaged one is counted, a torn last one is said."""
@@ -310,6 +310,7 @@ class _Body:
         notes = [str(note) for note in line.get("notes", ())]
         if line["status"] in STATUSES and line["status"] != "running":
             self.status = line["status"]
+        self._missing = int(line.get("count", 0)) - len(self.records) - self._repeated
         self.end_extras = _unknown(line, ("k", "status", "count", "notes"))
         self._notes += notes
 
@@ -317,6 +318,8 @@ class _Body:
         """Give what a reader must know of the file."""
         if self._repeated:
             self._notes.append(f"{self._repeated} steps were there twice; the last record counts")
+        if self._missing > self._damaged:
+            self._notes.append(f"{self._missing - self._damaged} records are missing from the file")
         if self._damaged:
             self._notes.append(f"{self._damaged} damaged records were skipped")
         return tuple(self._notes)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nnlab.diagnosis import spoken
 from nnlab.numerals import fraction, percent, scientific
-from nnlab.run import Run
+from nnlab.run import Run, spoken
 
 MAX_SPARKS = 60  # points; a sparkline is an inch wide
 

@@ -17,11 +17,11 @@ from torch import nn
 from nnlab.config import ExperimentConfig
 from nnlab.datasets import Data, load_dataset
 from nnlab.environment import describe_environment
-from nnlab.metrics import LayerSample
 from nnlab.model import MLP, build_model
 from nnlab.probe import Probe
 from nnlab.recorder import LOSSES, Scores, accuracy, make_record
 from nnlab.run import LayerInfo, Run, StepRecord, is_probe_record
+from nnlab.samples import LayerSample
 from nnlab.streams import torch_stream
 
 # Sokar et al. 2023 and others use more; below this, "dead" cannot be told from "rare" (rate < 3/N).

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from nnlab.chart import Chart, finish, layer_ticks, rows
-from nnlab.diagnosis import spoken
 from nnlab.palette import CATEGORIES, Mode
-from nnlab.run import Run
+from nnlab.run import Run, spoken
 
 KINDS = {
     "dead_units": "dead: slope exactly 0",

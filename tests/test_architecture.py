@@ -16,13 +16,15 @@ PARTS = sorted((ROOT / "pages" / "parts").glob("*.py"))
 
 # Layers from the ground up; a module imports from its own layer or from below.
 LAYERS = (
-    ("activations", "streams", "numerals", "palette"),
+    ("activations", "streams", "numerals", "palette", "samples"),
     ("initializers", "datasets", "csvfile"),
     ("config",),
     ("histogram", "metrics", "model", "environment"),
     ("run", "presets"),
     ("runfile", "probe", "remedies"),
-    ("recorder", "diagnosis"),
+    ("recorder", "rules"),
+    ("explanations",),
+    ("diagnosis",),
     ("trainer", "snapshot", "layer_table", "summary", "chart"),
     ("gradient_charts", "histogram_charts", "line_charts", "unit_charts", "jobs"),
     ("charts",),

@@ -12,10 +12,10 @@ import pytest
 import nnlab
 from nnlab.chart import decade_ticks, decades, spread, state_of
 from nnlab.charts import CHARTS, draw
-from nnlab.diagnosis import slope_factors
 from nnlab.gradient_charts import chain_rule_lines
 from nnlab.palette import THEMES
 from nnlab.presets import STORED_RUN
+from nnlab.rules import slope_factors
 from nnlab.run import Run
 
 

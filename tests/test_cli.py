@@ -370,7 +370,7 @@ def test_show_finds_the_vanishing_gradient(call: Call, saved: Path) -> None:
 
 def test_show_says_that_a_network_is_healthy(call: Call, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    nnlab.train(nnlab.ExperimentConfig()).save(path)
+    nnlab.train(nnlab.ExperimentConfig(steps=50)).save(path)
     outcome = call("show", path)
     assert outcome.code == 0
     assert "healthy" in outcome.out

@@ -278,7 +278,7 @@ def _settings() -> Any:
     from hypothesis import HealthCheck, settings
 
     return settings(
-        max_examples=200,
+        max_examples=120,
         deadline=None,
         derandomize=True,
         database=None,

@@ -9,8 +9,10 @@ import pytest
 
 import nnlab
 from nnlab import diagnosis
-from nnlab.diagnosis import TITLES, find, find_at, slope_factors, weight_factors, why_healthy
+from nnlab.diagnosis import TITLES, find, find_at
+from nnlab.explanations import why_healthy
 from nnlab.presets import PRESETS
+from nnlab.rules import slope_factors, weight_factors
 from nnlab.run import LayerInfo, Run, StepRecord
 
 DEPTH, WIDTH = 6, 10

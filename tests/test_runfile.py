@@ -532,3 +532,10 @@ def test_a_missing_file_raises_as_open_does(tmp_path: Path) -> None:
         load_run(tmp_path / "missing.jsonl")
     with pytest.raises(OSError, match=r"\[Errno"):
         load_run(tmp_path)
+
+
+def test_a_record_line_that_is_missing_whole_is_said(small_run: nnlab.Run) -> None:
+    lines = to_bytes(small_run).splitlines()
+    run = _read(b"\n".join([*lines[:2], *lines[3:]]))
+    assert len(run.records) == 2
+    assert "1 records are missing from the file" in run.notes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from nnlab.diagnosis import Finding, why_healthy
+from nnlab.diagnosis import Finding
+from nnlab.explanations import why_healthy
 from nnlab.remedies import describe
 from nnlab.run import Run
 from nnlab.summary import compare
