@@ -26,6 +26,7 @@ from nnlab.chart import (
     state_of,
     step_axis,
 )
+from nnlab.frames import metric_rows
 from nnlab.numerals import fraction, scientific
 from nnlab.palette import (
     CATEGORIES,
@@ -246,7 +247,7 @@ def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
         alt_text=f"Heat map of the error signal. {_strip_words(run, run.records[-1])}",
         spec=spec if has_odd else _without_odd(spec),
         frames={"rows": frame, "cursor": cursor},
-        make_table=lambda: run.metric_rows("delta_norm"),
+        make_table=lambda: metric_rows(run, "delta_norm"),
         notes=left_out_notes(len(records), len(run.records), "records"),
     )
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from nnlab.activations import ACTIVATIONS
 from nnlab.chart import MAX_LINES, Chart, depth_colors, finish, left_out_notes, rows, spread
+from nnlab.frames import histogram_at
 from nnlab.histogram import bin_edges
 from nnlab.numerals import percent
 from nnlab.palette import CATEGORIES, THEMES, Mode
@@ -173,7 +174,7 @@ def _visible_range(frame: pd.DataFrame, quantity: str, activation: str) -> tuple
 
 def ridges(run: Run, step: int, mode: Mode, quantity: str) -> Chart:
     """Histograms of one quantity at the probe record nearest to a step, one ridge a layer."""
-    histogram = run.histogram_at(step, quantity)
+    histogram = histogram_at(run, step, quantity)
     at = run.record_at(step, probe=True).step
     layers = run.hidden if quantity == "activation" else run.layers
     if quantity == "pre_activation":

@@ -28,6 +28,7 @@ from nnlab.chart import (
     state_of,
     step_axis,
 )
+from nnlab.frames import metric_rows
 from nnlab.metrics import METRICS
 from nnlab.numerals import percent, scientific
 from nnlab.palette import CATEGORIES, THEMES, UNDEFINED_COLOR, Mode
@@ -208,7 +209,7 @@ def saturation(run: Run, step: int, mode: Mode) -> Chart:
             "guide": pd.DataFrame(guide, columns=["shown", "word"]).astype({"shown": float}),
             **_marks(run, step),
         },
-        make_table=lambda: run.metric_rows("saturation", len(run.hidden)),
+        make_table=lambda: metric_rows(run, "saturation", len(run.hidden)),
         notes=left_out_notes(drawn, len(run.hidden), "layers"),
     )
 
@@ -241,6 +242,6 @@ def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
             "guide": pd.DataFrame(guide, columns=["shown", "word"]),
             **_marks(run, step),
         },
-        make_table=lambda: run.metric_rows("update_ratio"),
+        make_table=lambda: metric_rows(run, "update_ratio"),
         notes=left_out_notes(drawn, len(run.layers), "layers"),
     )

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from nnlab.config import ExperimentConfig
-from nnlab.histogram import QUANTITIES, bin_rows
 from nnlab.metrics import METRICS
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import nn
 
     from nnlab.diagnosis import Finding
@@ -30,19 +29,6 @@ STATUSES = (
     "failed",
     "interrupted",
 )
-
-METRIC_TYPES = {"step": int, "layer": str, "layer_index": int, "metric": str, "value": float}
-METRIC_COLUMNS = tuple(METRIC_TYPES)
-HISTOGRAM_TYPES = {
-    "step": int,
-    "layer": str,
-    "layer_index": int,
-    "quantity": str,
-    "bin_left": float,
-    "bin_right": float,
-    "count": int,
-}
-HISTOGRAM_COLUMNS = tuple(HISTOGRAM_TYPES)
 
 
 def spoken(layer: str) -> str:
@@ -147,13 +133,6 @@ class Run:
         rows = [record.layers[metric] if layered else record.network[metric] for record in taken]
         return steps, np.array(rows, dtype=float)
 
-    def metric_rows(self, metric: str, last_layer: int | None = None) -> pd.DataFrame:
-        """Give one metric as a tidy frame: step, layer, layer_index and a column of its name."""
-        rows = self.metrics[self.metrics["metric"] == metric].drop(columns="metric")
-        if last_layer is not None:
-            rows = rows[rows["layer_index"] <= last_layer]
-        return rows.rename(columns={"value": metric}).reset_index(drop=True)
-
     def record_at(self, step: int, *, probe: bool = False) -> StepRecord:
         """Give the record nearest to a step; with `probe`, the nearest one with histograms."""
         candidates = [r for r in self.records if r.is_probe] if probe else self.records
@@ -163,75 +142,18 @@ class Run:
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """The tidy frame of METRIC_COLUMNS, one row per record, layer and metric."""
-        parts = [self._network_rows(), *(self._layer_rows(name) for name in METRICS)]
-        frame = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-        frame = frame.astype(METRIC_TYPES)
-        frame = frame.sort_values(["step", "layer_index"], kind="stable", ignore_index=True)
-        return frame[list(METRIC_COLUMNS)]
+        """The tidy frame of metrics: step, layer, layer_index, metric, value."""
+        # pandas takes a third of a second to load, which a page's first words need not wait for.
+        from nnlab.frames import metric_frame
 
-    def _network_rows(self) -> pd.DataFrame:
-        rows = [
-            (record.step, "network", 0, name, float(value))
-            for record in self.records
-            for name, value in record.network.items()
-            if name in METRICS
-        ]
-        return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
-
-    def _layer_rows(self, metric: str) -> pd.DataFrame:
-        if METRICS[metric].scope == "network":
-            return pd.DataFrame(columns=list(METRIC_COLUMNS))
-        steps, values = self.series(metric)
-        if not values.size:
-            return pd.DataFrame(columns=list(METRIC_COLUMNS))
-        layers = self.layers[: values.shape[1]]
-        return pd.DataFrame(
-            {
-                "step": np.repeat(steps, len(layers)),
-                "layer": [layer.name for layer in layers] * len(steps),
-                "layer_index": [layer.index for layer in layers] * len(steps),
-                "metric": metric,
-                "value": values.ravel(),
-            }
-        )
+        return metric_frame(self)
 
     @cached_property
     def histograms(self) -> pd.DataFrame:
-        """The tidy frame of HISTOGRAM_COLUMNS, empty bins included."""
-        parts = [
-            self._histogram_rows(record, quantity)
-            for record in self.records
-            for quantity in QUANTITIES
-            if quantity in record.histograms
-        ]
-        if not parts:
-            return pd.DataFrame(columns=list(HISTOGRAM_COLUMNS)).astype(HISTOGRAM_TYPES)
-        return pd.concat(parts, ignore_index=True)
+        """The tidy frame of histograms: step, layer, layer_index, quantity, edges, count."""
+        from nnlab.frames import histogram_frame
 
-    def histogram_at(self, step: int, quantity: str) -> pd.DataFrame:
-        """Give the rows of one quantity at the probe record nearest to a step."""
-        return self._histogram_rows(self.record_at(step, probe=True), quantity)
-
-    def _histogram_rows(self, record: StepRecord, quantity: str) -> pd.DataFrame:
-        parts = []
-        for layer, counts in zip(self.layers, record.histograms[quantity], strict=False):
-            if counts is None:
-                continue
-            left, right = bin_rows(quantity, layer.activation)
-            parts.append((layer.name, layer.index, left, right, counts))
-        sizes = [len(part[4]) for part in parts]
-        return pd.DataFrame(
-            {
-                "step": record.step,
-                "layer": np.repeat(np.array([part[0] for part in parts], dtype=object), sizes),
-                "layer_index": np.repeat(np.array([part[1] for part in parts], dtype=int), sizes),
-                "quantity": quantity,
-                "bin_left": np.concatenate([part[2] for part in parts] or [np.empty(0)]),
-                "bin_right": np.concatenate([part[3] for part in parts] or [np.empty(0)]),
-                "count": np.concatenate([part[4] for part in parts] or [np.empty(0, dtype=int)]),
-            }
-        ).astype({"layer": str, "quantity": str})
+        return histogram_frame(self)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:

@@ -1,11 +1,10 @@
-"""summary: a run in four numbers, and two runs side by side."""
+"""summary: a run in four numbers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from nnlab.numerals import fraction, percent, scientific
 from nnlab.run import Run, spoken
@@ -110,31 +109,3 @@ def tiles(run: Run, step: int) -> list[Tile]:
     """Give the four numbers of a run at a step."""
     makers = (_signal_tile, _saturation_tile, _dead_tile, _accuracy_tile)
     return [make(run, step) for make in makers]
-
-
-def _verdict(run: Run) -> str:
-    if not run.findings:
-        return "healthy"
-    worst, others = run.findings[0], len(run.findings) - 1
-    return f"{worst.title}, {worst.severity}" + (f", and {others} more" if others else "")
-
-
-def compare(before: Run, after: Run) -> pd.DataFrame:
-    """Give the last record of two runs side by side: columns number, before, after."""
-    sides = []
-    for run in (before, after):
-        shown = tiles(run, int(run.steps[-1]))
-        ratio = float(run.series("gradient_ratio")[1][-1])
-        test_loss = float(run.series("test_loss")[1][-1])
-        sides.append(
-            {
-                "Verdict": _verdict(run),
-                "Status": run.status,
-                "Signal at layer 1 (R)": scientific(ratio),
-                "Worst saturation": shown[1].value,
-                "Dead units": shown[2].value,
-                "Test loss": scientific(test_loss),
-                "Test accuracy": shown[3].value,
-            }
-        )
-    return pd.DataFrame({"number": list(sides[0]), "before": sides[0].values(), "after": sides[1].values()})

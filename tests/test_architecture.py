@@ -25,7 +25,8 @@ LAYERS = (
     ("recorder", "rules"),
     ("explanations",),
     ("diagnosis",),
-    ("trainer", "snapshot", "layer_table", "summary", "chart"),
+    ("trainer", "snapshot", "layer_table", "summary", "chart", "frames"),
+    ("comparison",),
     ("gradient_charts", "histogram_charts", "line_charts", "unit_charts", "jobs"),
     ("charts",),
     ("export",),
@@ -79,6 +80,14 @@ def test_imports_go_one_way(path):
 @pytest.mark.parametrize("name", TORCH_FREE)
 def test_drawing_a_stored_run_needs_no_torch(name):
     code = f"import sys, nnlab.{name}; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_a_verdict_needs_neither_pandas_nor_altair():
+    code = (
+        "import sys; from nnlab.presets import STORED_RUN; from nnlab.runfile import load_run;"
+        "assert load_run(STORED_RUN).findings; sys.exit(bool({'pandas', 'altair'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import nnlab
+from nnlab.frames import histogram_at
 from nnlab.metrics import METRICS
 from nnlab.run import is_probe_record
 
@@ -176,19 +177,19 @@ def test_counts_add_up_to_the_number_of_elements(
 
 def test_exact_zeros_have_a_row_of_their_own(tiny_config: nnlab.ExperimentConfig) -> None:
     run = nnlab.train(tiny_config.replace(initializer="zeros"))
-    frame = run.histogram_at(0, "delta").query("layer == 'hidden_1'")
+    frame = histogram_at(run, 0, "delta").query("layer == 'hidden_1'")
     is_zero = (frame["bin_left"] == -np.inf) & (frame["bin_right"] == -np.inf)
     assert frame.loc[is_zero, "count"].tolist() == [16 * 4]
 
 
 def test_numbers_that_are_not_finite_have_a_row_of_their_own(tiny_config: nnlab.ExperimentConfig) -> None:
     run = nnlab.train(tiny_config.replace(gain=1e39, activation="identity"))
-    frame = run.histogram_at(0, "pre_activation").query("layer == 'hidden_2'")
+    frame = histogram_at(run, 0, "pre_activation").query("layer == 'hidden_2'")
     assert frame.loc[frame["bin_left"].isna() & frame["bin_right"].isna(), "count"].tolist() == [16 * 4]
 
 
 def test_bins_of_a_layer_touch_and_cover_everything(tiny_run: nnlab.Run) -> None:
-    for (_, quantity), frame in tiny_run.histogram_at(0, "delta").groupby(["layer", "quantity"]):
+    for (_, quantity), frame in histogram_at(tiny_run, 0, "delta").groupby(["layer", "quantity"]):
         left, right = (frame[name].to_numpy() for name in ("bin_left", "bin_right"))
         assert np.isnan([left[-1], right[-1]]).all()
         assert (left[1], right[-2]) == (-np.inf, np.inf), quantity
@@ -197,7 +198,7 @@ def test_bins_of_a_layer_touch_and_cover_everything(tiny_run: nnlab.Run) -> None
 
 def test_magnitudes_have_96_bins_of_a_quarter_decade(tiny_run: nnlab.Run) -> None:
     for quantity in ("delta", "weight_grad"):
-        frame = tiny_run.histogram_at(0, quantity).query("layer == 'output'")
+        frame = histogram_at(tiny_run, 0, quantity).query("layer == 'output'")
         finite = frame[np.isfinite(frame["bin_left"]) & np.isfinite(frame["bin_right"])]
         assert len(finite) == 96
         assert (finite["bin_left"].min(), finite["bin_right"].max()) == (-20, 4)
@@ -221,7 +222,7 @@ def test_the_nearest_record_is_found(tiny_config: nnlab.ExperimentConfig) -> Non
     assert run.record_at(17).step == 17
     assert run.record_at(10**6).step == 70
     assert run.record_at(45, probe=True).step == 44
-    assert run.histogram_at(45, "delta")["step"].unique().tolist() == [44]
+    assert histogram_at(run, 45, "delta")["step"].unique().tolist() == [44]
 
 
 def test_a_record_of_an_empty_run_is_refused_in_words(tiny_run: nnlab.Run) -> None:

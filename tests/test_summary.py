@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import nnlab
+from nnlab.comparison import compare
 from nnlab.layer_table import layer_table
 from nnlab.presets import PRESETS, STORED_RUN
-from nnlab.summary import compare, tiles
+from nnlab.summary import tiles
 
 
 @pytest.fixture(scope="module")

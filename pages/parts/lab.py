@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from nnlab.jobs import BOARD, Job
-from nnlab.layer_table import column_words, layer_table
 from nnlab.run import Run
 from nnlab.runfile import to_bytes
 from nnlab.summary import tiles
@@ -120,6 +119,10 @@ def _pair(names: tuple[str, ...], run: Run, step: int, *, live: bool) -> None:
 
 
 def _table(run: Run, step: int, *, live: bool) -> None:
+    # These load pandas and Altair, which the first paint does without.
+    from nnlab import export
+    from nnlab.layer_table import column_words, layer_table
+
     table = layer_table(run, step)
     columns = {
         name: st.column_config.NumberColumn(label, help=meaning, format=form)
@@ -129,8 +132,6 @@ def _table(run: Run, step: int, *, live: bool) -> None:
     st.dataframe(table, hide_index=True, column_config=columns, height="content", placeholder="n/a")
     if live:
         return
-    from nnlab import export  # loads Altair, which the first paint does without
-
     files = {
         "Layer table (CSV)": (lambda: export.to_csv(table), "layers.csv", "text/csv"),
         "All metrics (CSV)": (lambda: export.to_csv(run.metrics), "metrics.csv", "text/csv"),

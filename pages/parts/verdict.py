@@ -8,7 +8,6 @@ from nnlab.diagnosis import Finding
 from nnlab.explanations import why_healthy
 from nnlab.remedies import describe
 from nnlab.run import Run
-from nnlab.summary import compare
 from pages.parts.runs import apply_remedy, before, go_back
 
 STATUS_WORDS = {
@@ -60,6 +59,8 @@ def before_and_after(run: Run) -> None:
     earlier = before()
     if earlier is None or earlier is run or not earlier.records:
         return
+    from nnlab.comparison import compare  # loads pandas, which the first paint does without
+
     with st.container(border=True, key="before_after"):
         st.markdown("**Before and after**, same data, seed and steps")
         st.dataframe(compare(earlier, run), hide_index=True, width="stretch")
