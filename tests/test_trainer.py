@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 import nnlab
+from nnlab.frames import histogram_at
 from nnlab.run import STATUSES, StepRecord
 from nnlab.trainer import _batches, one_thread, train
 
@@ -289,7 +290,7 @@ def test_numbers_that_are_not_finite_stay_in_the_frames() -> None:
     values = last.set_index(["layer", "metric"])["value"]
     assert not np.isfinite(values["network", "loss"])
     assert not np.isfinite(values["output", "delta_norm"])
-    counts = run.histogram_at(run.records[-1].step, "delta")
+    counts = histogram_at(run, run.records[-1].step, "delta")
     assert counts.loc[counts["bin_left"].isna(), "count"].sum() > 0
 
 
@@ -424,7 +425,7 @@ def test_a_batch_above_the_split_is_the_whole_split_and_told() -> None:
     run = train(_config(batch_size=128))
     (note,) = run.notes
     assert "120" in note
-    activations = run.histogram_at(0, "pre_activation").query("layer == 'hidden_1'")
+    activations = histogram_at(run, 0, "pre_activation").query("layer == 'hidden_1'")
     assert activations["count"].sum() == 120 * 4
 
 
