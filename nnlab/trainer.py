@@ -29,6 +29,8 @@ PROBE_EXAMPLES = 1024
 # Exactly zero gradients for this many steps in a row will not come back: nothing moves the weights.
 STALLED_STEPS = 20
 MOMENTUM = 0.9
+# A few hundredths of a second on a slow core, so that Stop keeps its half second.
+CHEAP_PROBE_FLOP = 1e9
 
 OnRecord = Callable[[Run, StepRecord], None]
 
@@ -126,6 +128,7 @@ class _Training:
     infos: tuple[LayerInfo, ...] = ()
     notes: list[str] = field(default_factory=list)
     zero_steps: int = 0
+    is_over: bool = False
     weights_before: list[torch.Tensor] | None = None
 
     def __post_init__(self) -> None:
@@ -144,6 +147,8 @@ class _Training:
             self.notes.append(f"batch: all {len(self.x)} training examples, fewer than asked for")
 
     def check(self) -> None:
+        if self.is_over:
+            return
         if self.stop.is_set():
             raise Halt("stopped")
         if time.monotonic() > self.give_up_at:
@@ -151,13 +156,27 @@ class _Training:
 
     def run(self) -> str:
         """Train to the end and give the status."""
+        step = 0
         try:
             for step in range(self.config.steps + 1):
                 self.check()
                 self._step(step)
         except Halt as halt:
+            if halt.status != "diverged":
+                self._record_the_end(step)
             return halt.status
         return "completed"
+
+    def _record_the_end(self, step: int) -> None:
+        """Let a run that is broken off end in a probe record of its last weights, where that is cheap."""
+        is_cheap = 2 * PROBE_EXAMPLES * self.config.weight_count <= CHEAP_PROBE_FLOP
+        if not is_cheap or not self.records or self.records[-1].step == step:
+            return
+        self.is_over = True
+        rows = next(self.batches)
+        x, y = self.x[rows], self.y[rows]
+        loss, probe, outputs = self._forward_backward(x, y, with_probe=True)
+        self._record(step, probe, loss, outputs, y, last=True)
 
     def _step(self, step: int) -> None:
         rows = next(self.batches)

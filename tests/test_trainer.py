@@ -230,8 +230,18 @@ def test_stop_keeps_the_records_so_far() -> None:
     stop = threading.Event()
     run = train(_config(), on_record=lambda run, record: record.step == 4 and stop.set(), stop=stop)
     assert run.status == "stopped"
-    assert [record.step for record in run.records] == [0, 1, 2, 3, 4]
+    assert [record.step for record in run.records] == [0, 1, 2, 3, 4, 5]
     assert run.model is not None
+
+
+def test_a_stopped_run_ends_in_a_probe_record_of_its_last_weights() -> None:
+    stop = threading.Event()
+    config = _config(steps=500, record_every=7)
+    run = train(config, on_record=lambda run, record: record.step == 70 and stop.set(), stop=stop)
+    last = run.records[-1]
+    assert (run.status, last.step, last.is_probe) == ("stopped", 71, True)
+    norms = [linear.weight.double().norm().item() for linear in run.model.linears]
+    assert last.layers["weight_norm"].tolist() == norms
 
 
 def test_a_stop_from_outside_ends_a_run_within_half_a_second() -> None:
