@@ -46,6 +46,29 @@ DELTA_DEFINITION = (
     "respect to the inputs of a layer's activation, over the batch "
     "(Rumelhart, Hinton & Williams 1986; Hochreiter 1991)."
 )
+STRIP_HOW_TO_READ = (
+    "One cell a layer, from the input on the left to the output on the right. The error "
+    "signal starts at the output and travels left. Bright cells get much of it, dark cells "
+    f"little; each color step is the same factor. Gray is exactly 0.\n\n{DELTA_DEFINITION}"
+)
+HEATMAP_HOW_TO_READ = (
+    "Each column is a recorded step, each row a layer; the output is on top. Color is the size "
+    "of the error signal on a logarithmic scale. A picture that darkens toward the bottom is a "
+    "vanishing gradient, one that brightens is an exploding gradient, even rows are healthy. "
+    f"Gray cells are exactly 0. The dashed line is the chosen step.\n\n{DELTA_DEFINITION}"
+)
+NORMS_HOW_TO_READ = (
+    "Read from right to left, the way backpropagation goes. At every layer the chain rule "
+    "multiplies the error signal by the activation's slope and by the weights:\n\n"
+    r"$\delta_l = (W_{l+1}^T \delta_{l+1}) \odot \varphi'(z_l)$"
+    "\n\nThe dashed line multiplies both measured factors up and lands on the measured error "
+    "signal; the dotted line multiplies the slopes alone, so the gap between the two is what "
+    "the weights (with normalization and skip connections) do. The slope factor is "
+    r"$\|\delta_l\| / \|\partial L/\partial h_l\|$, the weight factor "
+    r"$\|\partial L/\partial h_l\| / \|\delta_{l+1}\|$. Triangles on the floor are exactly 0."
+    "\n\nThe weight gradient mixes in how large the layer's inputs are and can stay level while "
+    "the error signal vanishes (Glorot & Bengio 2010, figure 8). All before clipping."
+)
 CELL_OVERLAP = 0.4  # of a cell
 STRIP_TEXT_COLUMNS = 24  # more columns are too narrow for a number
 
@@ -141,11 +164,7 @@ def delta_strip(run: Run, step: int, mode: Mode) -> Chart:
     return Chart(
         name="delta_strip",
         title=f"Error signal at each layer, step {record.step}",
-        how_to_read=(
-            "One cell a layer, from the input on the left to the output on the right. The error "
-            "signal starts at the output and travels left. Bright cells get much of it, dark cells "
-            f"little; each color step is the same factor. Gray is exactly 0.\n\n{DELTA_DEFINITION}"
-        ),
+        how_to_read=STRIP_HOW_TO_READ,
         alt_text=_strip_words(run, record),
         spec=_strip_spec(mode, len(values)),
         frames={"rows": frame},
@@ -238,12 +257,7 @@ def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
     return Chart(
         name="delta_heatmap",
         title="Error signal over layers and steps",
-        how_to_read=(
-            "Each column is a recorded step, each row a layer; the output is on top. Color is the size "
-            "of the error signal on a logarithmic scale. A picture that darkens toward the bottom is a "
-            "vanishing gradient, one that brightens is an exploding gradient, even rows are healthy. "
-            f"Gray cells are exactly 0. The dashed line is the chosen step.\n\n{DELTA_DEFINITION}"
-        ),
+        how_to_read=HEATMAP_HOW_TO_READ,
         alt_text=f"Heat map of the error signal. {_strip_words(run, run.records[-1])}",
         spec=spec if has_odd else _without_odd(spec),
         frames={"rows": frame, "cursor": cursor},
@@ -368,18 +382,7 @@ def layer_norms(run: Run, step: int, mode: Mode) -> Chart:
     return Chart(
         name="layer_norms",
         title=f"Gradients per layer, step {record.step}",
-        how_to_read=(
-            "Read from right to left, the way backpropagation goes. At every layer the chain rule "
-            "multiplies the error signal by the activation's slope and by the weights:\n\n"
-            r"$\delta_l = (W_{l+1}^T \delta_{l+1}) \odot \varphi'(z_l)$"
-            "\n\nThe dashed line multiplies both measured factors up and lands on the measured error "
-            "signal; the dotted line multiplies the slopes alone, so the gap between the two is what "
-            "the weights (with normalization and skip connections) do. The slope factor is "
-            r"$\|\delta_l\| / \|\partial L/\partial h_l\|$, the weight factor "
-            r"$\|\partial L/\partial h_l\| / \|\delta_{l+1}\|$. Triangles on the floor are exactly 0."
-            "\n\nThe weight gradient mixes in how large the layer's inputs are and can stay level while "
-            "the error signal vanishes (Glorot & Bengio 2010, figure 8). All before clipping."
-        ),
+        how_to_read=NORMS_HOW_TO_READ,
         alt_text=f"Norms per layer. {_strip_words(run, record)}",
         spec=spec,
         frames=frames,

@@ -20,6 +20,14 @@ KINDS = {
 }
 TABLE_COLUMNS = ["step", "name", "metric", "count", "width", "share"]
 PROBE_WORDS = "for every example of the probe set (up to 1,024 training examples)"
+HOW_TO_READ = (
+    f"Units of a layer that are idle {PROBE_WORDS}. **Dead**: the slope φ′(z) is exactly 0, so "
+    "the unit gets no gradient (Maas et al. 2013; Lu et al. 2019). **Stuck**: the slope is "
+    "below 0.0591 of its largest value. **Silent**: the output is exactly 0. Dead and silent "
+    "differ: a clipped hardtanh unit is dead but not silent. Zeros now and then are normal for "
+    "ReLU. With 1,024 examples and none that wakes a unit, it fires for fewer than 0.3 % of "
+    "inputs (95 %)."
+)
 
 
 @lru_cache(maxsize=64)
@@ -83,14 +91,7 @@ def idle_units(run: Run, step: int, mode: Mode) -> Chart:
     return Chart(
         name="idle_units",
         title=f"Units that do no work, step {record.step}",
-        how_to_read=(
-            f"Units of a layer that are idle {PROBE_WORDS}. **Dead**: the slope φ′(z) is exactly 0, so "
-            "the unit gets no gradient (Maas et al. 2013; Lu et al. 2019). **Stuck**: the slope is "
-            "below 0.0591 of its largest value. **Silent**: the output is exactly 0. Dead and silent "
-            "differ: a clipped hardtanh unit is dead but not silent. Zeros now and then are normal for "
-            "ReLU. With 1,024 examples and none that wakes a unit, it fires for fewer than 0.3 % of "
-            "inputs (95 %)."
-        ),
+        how_to_read=HOW_TO_READ,
         alt_text=f"Dead, stuck and silent units per layer: {dead:.0f} of {total} units are dead.",
         spec=_spec(mode, len(run.hidden)),
         frames={"rows": long.drop(columns="metric")},
