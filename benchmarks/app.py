@@ -157,6 +157,7 @@ def main(rounds: int) -> None:
             server(ROOT / "dashboard.py") as lab,
         ):
             browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+            note("floor: first visit on a fresh server, words s", first_paint(browser, floor, "Verdict")[0])
             note("lab: first visit on a fresh server, verdict s", first_paint(browser, lab, "Vanishing")[0])
             for _ in range(rounds):
                 for name, address, words in (("floor", floor, "Verdict"), ("lab", lab, "Vanishing")):
