@@ -32,6 +32,7 @@ CHART = "[data-testid=stVegaLiteChart] :is(svg.marks, canvas)"
 FLOOR = """
 import pandas as pd, streamlit as st
 st.markdown("Verdict")
+st.markdown("chosen " + st.selectbox("Choose", ["Sick", "Healthy"]))
 frame = pd.DataFrame({"a": [1, 2], "b": [1, 2]})
 encoding = {"x": {"field": "a", "type": "quantitative"}, "y": {"field": "b", "type": "quantitative"}}
 st.vega_lite_chart(frame, {"mark": "line", "encoding": encoding})
@@ -82,18 +83,18 @@ def first_paint(browser: Any, address: str, words: str) -> tuple[float, float]:
     return text, chart
 
 
-def widget_change(browser: Any, address: str) -> float:
-    """Give the seconds from a change of a preset to the new title."""
+def widget_change(browser: Any, address: str, charts: int, words: str) -> float:
+    """Give the seconds from choosing "Healthy" in the page's first selection to the words it brings."""
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
     page.goto(address)
-    page.locator(CHART).nth(5).wait_for()
+    page.locator(CHART).nth(charts - 1).wait_for()
     main = page.get_by_test_id("stMain")
     main.get_by_role("combobox").first.click()
     option = page.get_by_role("option", name="Healthy")
     option.wait_for()
     start = time.perf_counter()
     option.click()
-    page.get_by_text("10 x 64 tanh").first.wait_for()
+    page.get_by_text(words).first.wait_for()
     seconds = time.perf_counter() - start
     page.close()
     return seconds
@@ -164,7 +165,8 @@ def main(rounds: int) -> None:
                     text, chart = first_paint(browser, address, words)
                     note(f"{name}: opened to words s", text)
                     note(f"{name}: opened to first chart s", chart)
-                note("lab: preset chosen to repaint s", widget_change(browser, lab))
+                note("floor: option chosen to repaint s", widget_change(browser, floor, 1, "chosen Healthy"))
+                note("lab: preset chosen to repaint s", widget_change(browser, lab, 6, "10 x 64 tanh"))
             for _ in range(max(1, rounds // 2)):
                 for name, value in live(browser, lab).items():
                     note(f"lab: training with the page open, {name}", value)
