@@ -412,3 +412,10 @@ def test_help_lists_every_flag_with_its_default(call: Call) -> None:
         assert "--" + name.replace("_", "-") in text
         if field.kind in ("integer", "number"):
             assert f"[{field.format(getattr(nnlab.ExperimentConfig(), name))}]" in text
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(saved: Path) -> None:
+    command = f"{sys.executable} -m nnlab show {saved} | head -n 1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1

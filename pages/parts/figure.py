@@ -28,9 +28,11 @@ def figure(name: str, run: Run, step: int, *, live: bool = False) -> None:
     with st.container(key=f"chart_{name}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.markdown(f"**{chart.title}**", width="stretch")
-            _explanation(chart)
-            if not live:
-                _downloads(chart, run)
+            # One container, so that on a phone both buttons go to the next line together.
+            with st.container(horizontal=True, width="content", gap="xsmall"):
+                _explanation(chart)
+                if not live:
+                    _downloads(chart, run)
         if not chart.is_empty:
             st.vega_lite_chart(
                 spec=chart.drawable, theme=None, width="stretch", alt=chart.alt_text, key=f"vega_{name}"
