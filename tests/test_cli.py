@@ -100,7 +100,7 @@ def test_an_interrupt_ends_with_130_and_keeps_the_records(tmp_path: Path) -> Non
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "")
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - asked < 20
     run = load_run(path)
     assert run.status == "interrupted"
     # Every tenth step, and where the run was broken off.
