@@ -9,7 +9,6 @@ import pandas as pd
 import vl_convert
 
 from nnlab.chart import Chart, records_of
-from nnlab.run import Run
 
 WIDTH = 720  # points; a text column of a paper or half a slide
 PNG_SCALE = 2.0
@@ -17,26 +16,25 @@ PNG_SCALE = 2.0
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0", "＝", "＋", "－", "＠")
 
 
-def standalone_spec(chart: Chart, run: Run) -> dict[str, Any]:
-    """Give the chart with data, title, configuration and a fixed width: what is exported."""
-    title = {"text": chart.title, "subtitle": run.title}
+def standalone_spec(chart: Chart, subtitle: str) -> dict[str, Any]:
+    """Give the chart with data, titles, configuration and a fixed width: what is exported."""
     return {
         **chart.spec,
-        "title": title,
+        "title": {"text": chart.title, "subtitle": subtitle},
         "width": WIDTH,
         "padding": 16,
         "datasets": records_of(chart.frames),
     }
 
 
-def to_svg(chart: Chart, run: Run) -> bytes:
-    """Draw a chart as SVG."""
-    return vl_convert.vegalite_to_svg(standalone_spec(chart, run)).encode()
+def to_svg(chart: Chart, subtitle: str) -> bytes:
+    """Draw a chart as SVG; the subtitle says what it was made from."""
+    return vl_convert.vegalite_to_svg(standalone_spec(chart, subtitle)).encode()
 
 
-def to_png(chart: Chart, run: Run) -> bytes:
+def to_png(chart: Chart, subtitle: str) -> bytes:
     """Draw a chart as PNG at twice the size, for slides."""
-    return vl_convert.vegalite_to_png(standalone_spec(chart, run), scale=PNG_SCALE)
+    return vl_convert.vegalite_to_png(standalone_spec(chart, subtitle), scale=PNG_SCALE)
 
 
 def to_csv(frame: pd.DataFrame) -> bytes:
@@ -52,11 +50,6 @@ def _safe_text(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
 
 
-def file_stem(run: Run, name: str) -> str:
+def file_stem(label: str, name: str) -> str:
     """Give a file name that tells what is inside: digits-10x64-sigmoid-seed0-delta_norm."""
-    if run.config is None:
-        label = str(run.environment.get("model", "model"))
-    else:
-        c = run.config
-        label = f"{c.dataset}-{c.depth}x{c.width}-{c.activation}-seed{c.seed}"
     return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{label}-{name}").strip(".")[:64]

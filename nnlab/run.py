@@ -117,6 +117,14 @@ class Run:
             return self.config.words
         return f"{self.environment.get('model', 'your model')} · {len(self.layers)} layers"
 
+    @property
+    def label(self) -> str:
+        """The experiment in one word, for file names."""
+        if self.config is None:
+            return str(self.environment.get("model", "model"))
+        c = self.config
+        return f"{c.dataset}-{c.depth}x{c.width}-{c.activation}-seed{c.seed}"
+
     @cached_property
     def steps(self) -> np.ndarray:
         """The recorded steps, shape (records,)."""

@@ -16,9 +16,9 @@ PARTS = sorted((ROOT / "pages" / "parts").glob("*.py"))
 
 # Layers from the ground up; a module imports from its own layer or from below.
 LAYERS = (
-    ("activations", "streams", "numerals", "palette", "samples"),
+    ("activations", "streams", "numerals", "palette", "samples", "field"),
     ("initializers", "datasets", "csvfile"),
-    ("config",),
+    ("config", "network"),
     ("histogram", "metrics", "model", "environment"),
     ("run", "presets"),
     ("runfile", "probe", "remedies"),

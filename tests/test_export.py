@@ -24,7 +24,7 @@ def stored():
 @pytest.mark.parametrize("name", CHARTS)
 def test_every_chart_becomes_svg_with_title_and_configuration(stored, name):
     chart = draw(name, stored, 300, "light")
-    svg = export.to_svg(chart, stored).decode()
+    svg = export.to_svg(chart, stored.title).decode()
     assert svg.startswith("<svg")
     assert chart.title.split(",")[0] in svg
     assert "10 x 64 sigmoid" in svg
@@ -32,7 +32,7 @@ def test_every_chart_becomes_svg_with_title_and_configuration(stored, name):
 
 
 def test_png_is_twice_as_wide_for_slides(stored):
-    png = export.to_png(draw("loss", stored, 300, "dark"), stored)
+    png = export.to_png(draw("loss", stored, 300, "dark"), stored.title)
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     width = struct.unpack(">I", png[16:20])[0]
     assert width >= 2 * export.WIDTH
@@ -54,7 +54,7 @@ def test_text_cells_cannot_become_formulas_and_numbers_are_left_alone():
 
 
 def test_file_names_tell_what_is_inside_and_hold_no_path(stored):
-    assert export.file_stem(stored, "delta_norm") == "digits-10x64-sigmoid-seed0-delta_norm"
+    assert export.file_stem(stored.label, "delta_norm") == "digits-10x64-sigmoid-seed0-delta_norm"
     hostile = nnlab.Run(None, "completed", stored.layers, stored.records, {"model": "../../etc/passwd\0"})
-    assert "/" not in export.file_stem(hostile, "loss")
-    assert not export.file_stem(hostile, "loss").startswith(".")
+    assert "/" not in export.file_stem(hostile.label, "loss")
+    assert not export.file_stem(hostile.label, "loss").startswith(".")

@@ -24,18 +24,22 @@ def figure(name: str, run: Run, step: int, *, live: bool = False) -> None:
     # Altair takes a third of a second to load: on a fresh server the verdict need not wait for it.
     from nnlab.charts import draw
 
-    chart = draw(name, run, step, mode())
-    with st.container(key=f"chart_{name}"):
+    picture(draw(name, run, step, mode()), run.title, run.label, live=live)
+
+
+def picture(chart: Chart, subtitle: str, label: str, *, live: bool = False) -> None:
+    """Draw a chart; in its files, `subtitle` says what it was made from, `label` begins their names."""
+    with st.container(key=f"chart_{chart.name}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.markdown(f"**{chart.title}**", width="stretch")
             # One container, so that on a phone both buttons go to the next line together.
             with st.container(horizontal=True, width="content", gap="xsmall"):
                 _explanation(chart)
                 if not live:
-                    _downloads(chart, run)
+                    _downloads(chart, subtitle, label)
         if not chart.is_empty:
             st.vega_lite_chart(
-                spec=chart.drawable, theme=None, width="stretch", alt=chart.alt_text, key=f"vega_{name}"
+                spec=chart.drawable, theme=None, width="stretch", alt=chart.alt_text, key=f"vega_{chart.name}"
             )
         for note in chart.notes:
             st.caption(note)
@@ -57,7 +61,7 @@ def _explanation(chart: Chart) -> None:
         popover.markdown(chart.how_to_read)
 
 
-def _downloads(chart: Chart, run: Run) -> None:
+def _downloads(chart: Chart, subtitle: str, label: str) -> None:
     popover = st.popover(
         "Save",
         icon=":material/download:",
@@ -71,14 +75,14 @@ def _downloads(chart: Chart, run: Run) -> None:
     from nnlab import export
 
     files: dict[str, tuple[str, str, Callable[[], bytes]]] = {
-        "SVG, for papers": ("svg", "image/svg+xml", lambda: export.to_svg(chart, run)),
-        "PNG, for slides": ("png", "image/png", lambda: export.to_png(chart, run)),
+        "SVG, for papers": ("svg", "image/svg+xml", lambda: export.to_svg(chart, subtitle)),
+        "PNG, for slides": ("png", "image/png", lambda: export.to_png(chart, subtitle)),
         "CSV, the numbers": ("csv", "text/csv", lambda: export.to_csv(chart.make_table())),
     }
-    stem = export.file_stem(run, chart.name)
-    for label, (ending, mime, data) in files.items():
+    stem = export.file_stem(label, chart.name)
+    for words, (ending, mime, data) in files.items():
         popover.download_button(
-            label,
+            words,
             data=data,
             file_name=f"{stem}.{ending}",
             mime=mime,

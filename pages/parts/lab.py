@@ -139,7 +139,7 @@ def _table(run: Run, step: int, *, live: bool) -> None:
     }
     with st.container(horizontal=True):
         for label, (data, ending, mime) in files.items():
-            name = export.file_stem(run, ending)
+            name = export.file_stem(run.label, ending)
             st.download_button(
                 label, data=data, file_name=name, mime=mime, on_click="ignore", key=f"file_{ending}"
             )
