@@ -8,10 +8,13 @@ import secrets
 import threading
 import time
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from nnlab.config import ExperimentConfig
 from nnlab.run import Run, StepRecord
+from nnlab.trajectory import Plan, Trajectory
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +26,7 @@ LEASE_SECONDS = 120.0
 HOSTED_TIME_LIMIT = 60.0  # seconds a run may take on a public server
 HOSTED_MEMORY_LIMIT = 64_000_000  # bytes a run may take there
 HOSTED_VARIABLE = "NNLAB_HOSTED"
+MAX_PROBE_RECORDS = 60  # of 300 records (design.md, section 3)
 
 
 class Refused(ValueError):
@@ -40,8 +44,7 @@ def estimated_bytes(config: ExperimentConfig) -> int:
     examples = max(config.batch_size, 1024)  # the probe set is larger than most batches
     # z, h and their gradients in float32, and the float64 copies that one layer's metrics take.
     activations = 4 * 4 * examples * config.width * config.depth + 4 * 8 * examples * config.width
-    probes = 60  # of 300 records (design.md, section 3)
-    record = 8 * (config.depth + 1) * (probes * 340 + 300 * 25)
+    record = 8 * (config.depth + 1) * (MAX_PROBE_RECORDS * 340 + 300 * 25)
     return weights + activations + record
 
 
@@ -62,11 +65,9 @@ class Progress:
 
 @dataclass
 class Job:
-    """One run on its way. All fields are written by its worker and read by pages."""
+    """Work on its way. All fields are written by its worker and read by pages."""
 
-    config: ExperimentConfig
     id: str = field(default_factory=lambda: secrets.token_urlsafe(9))
-    run: Run | None = None
     status: str = "queued"
     error: str = ""
     first_record: float = 0.0
@@ -75,12 +76,31 @@ class Job:
     _changed: threading.Event = field(default_factory=threading.Event)
 
     @property
+    def steps(self) -> int:
+        """All steps there are to do."""
+        raise NotImplementedError
+
+    @property
+    def steps_done(self) -> int:
+        """The steps that are done."""
+        raise NotImplementedError
+
+    @property
+    def estimated_bytes(self) -> int:
+        """The memory it will take."""
+        raise NotImplementedError
+
+    def _train(self, time_limit: float | None) -> str:
+        """Do the work and give its status."""
+        raise NotImplementedError
+
+    @property
     def is_active(self) -> bool:
         """Whether the job waits or runs."""
         return self.status in ("queued", "running")
 
     def stop(self) -> None:
-        """Ask the run to stop; it does within one layer's work and keeps its records."""
+        """Ask the job to stop; it does within one layer's work and keeps its records."""
         self._stop.set()
         if self.status == "queued":
             self.status = "stopped"
@@ -91,7 +111,7 @@ class Job:
         self._renewed = time.monotonic()
 
     def is_set(self) -> bool:
-        """Whether the run must stop: asked to, or nobody has watched for LEASE_SECONDS."""
+        """Whether the job must stop: asked to, or nobody has watched for LEASE_SECONDS."""
         return self._stop.is_set() or time.monotonic() - self._renewed > LEASE_SECONDS
 
     def wait(self, timeout: float) -> bool:
@@ -100,17 +120,16 @@ class Job:
 
     @property
     def progress(self) -> Progress:
-        """How far the run is."""
-        step = self.run.records[-1].step if self.run is not None and self.run.records else 0
+        """How far the job is."""
         # Counted from the first record on: loading torch is no training.
         elapsed = time.monotonic() - self.first_record if self.first_record else 0.0
-        speed = step / elapsed if elapsed > 0 else 0.0
-        left = (self.config.steps - step) / speed if speed > 0 else None
-        return Progress(step, self.config.steps, speed, left)
+        done = self.steps_done
+        speed = done / elapsed if elapsed > 0 else 0.0
+        left = (self.steps - done) / speed if speed > 0 else None
+        return Progress(done, self.steps, speed, left)
 
-    def _on_record(self, run: Run, record: StepRecord) -> None:
+    def _mark_first_record(self) -> None:
         self.first_record = self.first_record or time.monotonic()
-        self.run = run
 
     def execute(self) -> None:
         """Train; called once, by a worker."""
@@ -119,17 +138,86 @@ class Job:
             return
         self.status = "running"
         try:
-            # torch loads here, in the worker, so that pages are drawn without it.
-            from nnlab.trainer import train
-
-            limit = HOSTED_TIME_LIMIT if is_hosted() else None
-            self.run = train(self.config, on_record=self._on_record, stop=self, time_limit=limit)
-            self.status = self.run.status
+            self.status = self._train(HOSTED_TIME_LIMIT if is_hosted() else None)
         except ValueError as error:
             self.error, self.status = str(error), "failed"
         except Exception as error:
-            log.exception("run %s failed", self.id)
+            log.exception("job %s failed", self.id)
             self.error, self.status = f"{type(error).__name__}: {error}", "failed"
+
+
+@dataclass(kw_only=True)
+class RunJob(Job):
+    """One run, as the lab trains it."""
+
+    config: ExperimentConfig
+    run: Run | None = None
+
+    @property
+    def steps(self) -> int:
+        """All steps there are to do."""
+        return self.config.steps
+
+    @property
+    def steps_done(self) -> int:
+        """The steps that are done."""
+        return self.run.records[-1].step if self.run is not None and self.run.records else 0
+
+    @property
+    def estimated_bytes(self) -> int:
+        """The memory it will take."""
+        return estimated_bytes(self.config)
+
+    def _on_record(self, run: Run, record: StepRecord) -> None:
+        self._mark_first_record()
+        self.run = run
+
+    def _train(self, time_limit: float | None) -> str:
+        # torch loads here, in the worker, so that pages are drawn without it.
+        from nnlab.trainer import train
+
+        self.run = train(self.config, on_record=self._on_record, stop=self, time_limit=time_limit)
+        return self.run.status
+
+
+@dataclass(kw_only=True)
+class GroupJob(Job):
+    """Several networks trained side by side, as the lessons show them."""
+
+    plans: tuple[Plan, ...]
+    trajectories: tuple[Trajectory, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """All steps of all networks."""
+        return sum(plan.config.steps for plan in self.plans)
+
+    @property
+    def steps_done(self) -> int:
+        """The steps that are done, of all networks."""
+        return sum(t.run.records[-1].step for t in self.trajectories if t.run.records)
+
+    @property
+    def estimated_bytes(self) -> int:
+        """The memory it will take, kept weights included."""
+        kept = MAX_PROBE_RECORDS * 4 * sum(plan.config.weight_count for plan in self.plans)
+        return kept + sum(estimated_bytes(plan.config) for plan in self.plans)
+
+    def _on_progress(self, trajectories: Sequence[Trajectory]) -> None:
+        self._mark_first_record()
+        self.trajectories = tuple(trajectories)
+
+    def _train(self, time_limit: float | None) -> str:
+        from nnlab.trainer import train_together
+
+        self.trajectories = train_together(
+            self.plans, on_progress=self._on_progress, stop=self, time_limit=time_limit
+        )
+        statuses = {trajectory.run.status for trajectory in self.trajectories}
+        return next((s for s in ("stopped", "timed_out") if s in statuses), "completed")
+
+
+AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 class JobBoard:
@@ -141,15 +229,15 @@ class JobBoard:
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._workers = 0
 
-    def submit(self, config: ExperimentConfig) -> Job:
-        """Queue a run.
+    def submit(self, job: AnyJob) -> AnyJob:
+        """Queue a job and give it back.
 
         Raises:
-            Refused: the queue is full, or the run is too large for a public server.
+            Refused: the queue is full, or the job is too large for a public server.
         """
-        if is_hosted() and estimated_bytes(config) > HOSTED_MEMORY_LIMIT:
+        if is_hosted() and job.estimated_bytes > HOSTED_MEMORY_LIMIT:
             raise Refused(
-                f"This run would take about {estimated_bytes(config) / 1e6:.0f} MB; here at most "
+                f"This run would take about {job.estimated_bytes / 1e6:.0f} MB; here at most "
                 f"{HOSTED_MEMORY_LIMIT / 1e6:.0f} MB are allowed. Make depth or width smaller, or run "
                 "nnlab on your own machine."
             )
@@ -158,7 +246,6 @@ class JobBoard:
                 raise Refused(
                     f"{MAX_QUEUED} runs are waiting already, which is all that fit. Try again in a minute."
                 )
-            job = Job(config)
             self._jobs[job.id] = job
             self._queue.append(job)
             self._forget_oldest()

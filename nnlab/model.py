@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import skip_init
@@ -12,6 +14,7 @@ from torch.nn.utils import skip_init
 from nnlab.activations import ACTIVATIONS
 from nnlab.datasets import Data, load_dataset
 from nnlab.initializers import INITIALIZERS, LSUV_ROUNDS, LSUV_TOLERANCE
+from nnlab.network import Layer, Network
 from nnlab.streams import torch_stream
 
 if TYPE_CHECKING:
@@ -39,10 +42,10 @@ class Elementwise(nn.Module):
 class Block(nn.Module):
     """One hidden layer: Linear -> normalization -> activation -> residual add."""
 
-    def __init__(self, fan_in: int, config: ExperimentConfig, *, residual: bool) -> None:
+    def __init__(self, fan_in: int, config: ExperimentConfig, *, residual: bool, bias: bool) -> None:
         super().__init__()
         # skip_init: nn.Linear would draw from the process-wide generator that all visitors share.
-        self.linear: nn.Linear = skip_init(nn.Linear, fan_in, config.width)
+        self.linear: nn.Linear = skip_init(nn.Linear, fan_in, config.width, bias=bias)
         self.norm = _normalization(config)
         self.activation = _activation(config.activation)
         self.residual = residual
@@ -59,14 +62,14 @@ class MLP(nn.Sequential):
     `nnlab_layer_names` tells the probe what the rows of the frames are called.
     """
 
-    def __init__(self, config: ExperimentConfig, n_inputs: int, n_outputs: int) -> None:
+    def __init__(self, config: ExperimentConfig, n_inputs: int, n_outputs: int, *, bias: bool = True) -> None:
         parts: OrderedDict[str, nn.Module] = OrderedDict()
         for layer in range(1, config.depth + 1):
             # The first block changes the space from inputs to units, so it has nothing to add.
             residual = config.residual and layer > 1
             fan_in = n_inputs if layer == 1 else config.width
-            parts[f"hidden_{layer}"] = Block(fan_in, config, residual=residual)
-        parts["output"] = skip_init(nn.Linear, config.width, n_outputs)
+            parts[f"hidden_{layer}"] = Block(fan_in, config, residual=residual, bias=bias)
+        parts["output"] = skip_init(nn.Linear, config.width, n_outputs, bias=bias)
         super().__init__(parts)
 
     @property
@@ -82,6 +85,22 @@ class MLP(nn.Sequential):
         output = self.get_submodule("output")
         assert isinstance(output, nn.Linear)
         return [*hidden, output]
+
+
+def to_network(model: MLP, config: ExperimentConfig) -> Network:
+    """Copy the weights of a plain MLP, one without normalization and residual connections.
+
+    Raises:
+        ValueError: the experiment has a normalization or residual connections.
+    """
+    if config.normalization != "none" or config.residual:
+        raise ValueError("normalization, residual: a Network holds plain layers only; allowed: none, false")
+    layers = []
+    for linear in model.linears:
+        weight = linear.weight.detach().numpy().copy()
+        bias = np.zeros(len(weight), weight.dtype) if linear.bias is None else linear.bias.detach().numpy()
+        layers.append(Layer(weight, bias.copy(), config.activation))
+    return Network((*layers[:-1], replace(layers[-1], activation="identity")))
 
 
 def _activation(name: str) -> nn.Module:
@@ -101,7 +120,12 @@ def _initialize(model: MLP, config: ExperimentConfig) -> None:
     for linear in model.linears:
         initializer.fill(linear.weight, generator)
         bound = initializer.bias_bound(linear.in_features) if initializer.bias_bound else 0.0
-        linear.bias.uniform_(-bound, bound, generator=generator) if bound else linear.bias.zero_()
+        # Drawn even where there is no bias, so that the weights are the same with and without.
+        bias = torch.zeros(linear.out_features)
+        if bound:
+            bias.uniform_(-bound, bound, generator=generator)
+        if linear.bias is not None:
+            linear.bias.copy_(bias)
 
 
 @torch.no_grad()
@@ -121,18 +145,19 @@ def _fit_variance(model: MLP, x: torch.Tensor) -> None:
         x = part(x)
 
 
-def build_model(config: ExperimentConfig, data: Data | None = None) -> MLP:
+def build_model(config: ExperimentConfig, data: Data | None = None, *, bias: bool = True) -> MLP:
     """Build the network of an experiment at its initial weights for `config.seed`.
 
     Args:
         config: the experiment.
         data: its dataset, where it is loaded already.
+        bias: whether the layers have biases; without them the same weights are drawn.
 
     Raises:
         ValueError: the dataset is a CSV file that cannot be used.
     """
     data = data or load_dataset(config)
-    model = MLP(config, data.n_features, data.n_outputs)
+    model = MLP(config, data.n_features, data.n_outputs, bias=bias)
     _initialize(model, config)
     if INITIALIZERS[config.initializer].fitted_to_data:
         model.eval()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import NoReturn, Protocol
 
 import numpy as np
@@ -17,12 +18,14 @@ from torch import nn
 from nnlab.config import ExperimentConfig
 from nnlab.datasets import Data, load_dataset
 from nnlab.environment import describe_environment
-from nnlab.model import MLP, build_model
+from nnlab.model import MLP, build_model, to_network
+from nnlab.network import Network
 from nnlab.probe import Probe
 from nnlab.recorder import LOSSES, Scores, accuracy, make_record
 from nnlab.run import LayerInfo, Run, StepRecord, is_probe_record
 from nnlab.samples import LayerSample
 from nnlab.streams import torch_stream
+from nnlab.trajectory import Plan, Trajectory
 
 # Sokar et al. 2023 and others use more; below this, "dead" cannot be told from "rare" (rate < 3/N).
 PROBE_EXAMPLES = 1024
@@ -127,6 +130,9 @@ class _Training:
     records: list[StepRecord] = field(default_factory=list)
     infos: tuple[LayerInfo, ...] = ()
     notes: list[str] = field(default_factory=list)
+    keep_weights: bool = False
+    networks: dict[int, Network] = field(default_factory=dict)
+    status: str = "running"
     zero_steps: int = 0
     is_over: bool = False
     weights_before: list[torch.Tensor] | None = None
@@ -154,18 +160,20 @@ class _Training:
         if time.monotonic() > self.give_up_at:
             raise Halt("timed_out")
 
-    def run(self) -> str:
-        """Train to the end and give the status."""
+    def walk(self) -> Iterator[int]:
+        """Train to the end, giving the step after each one; `status` then says how it ended."""
         step = 0
         try:
             for step in range(self.config.steps + 1):
                 self.check()
                 self._step(step)
+                yield step
         except Halt as halt:
             if halt.status != "diverged":
                 self._record_the_end(step)
-            return halt.status
-        return "completed"
+            self.status = halt.status
+            return
+        self.status = "completed"
 
     def _record_the_end(self, step: int) -> None:
         """Let a run that is broken off end in a probe record of its last weights, where that is cheap."""
@@ -295,8 +303,10 @@ class _Training:
         samples = self._with_updates(probe.samples())
         record = make_record(step, samples, probed, self.infos, scores, self.model, self.check)
         self.records.append(record)
+        if self.keep_weights and record.is_probe:
+            self.networks[step] = to_network(self.model, self.config)
         if self.on_record is not None:
-            self.on_record(self.snapshot("running"), record)
+            self.on_record(self.snapshot(), record)
 
     def _probe_set(self, scores: Scores) -> tuple[list[LayerSample], Scores]:
         """Pass the probe set and the test split through the network in evaluation mode."""
@@ -312,17 +322,40 @@ class _Training:
             scores, test_loss=test_loss, test_accuracy=accuracy(tested, self.y_test)
         )
 
-    def snapshot(self, status: str) -> Run:
+    def trajectory(self) -> Trajectory:
+        """Give the network's way so far; later records do not change it."""
+        return Trajectory(self.snapshot(), MappingProxyType(dict(self.networks)))
+
+    def snapshot(self) -> Run:
         """Give the run as it stands; later records do not change it."""
         return Run(
             config=self.config,
-            status=status,
+            status=self.status,
             layers=self.infos,
             records=tuple(self.records),
             environment=self.environment,
             notes=tuple(self.notes),
-            model=None if status == "running" else self.model,
+            model=None if self.status == "running" else self.model,
         )
+
+
+def _begin(plan: Plan, stop: Stop, give_up_at: float, on_record: OnRecord | None = None) -> _Training:
+    data = plan.data or load_dataset(plan.config)
+    if data.task == "regression" and plan.config.loss != "mse":
+        raise ValueError("loss: 'cross_entropy' is not allowed for a regression; allowed: mse")
+    return _Training(
+        config=plan.config,
+        data=data,
+        model=build_model(plan.config, data, bias=plan.bias),
+        on_record=on_record,
+        stop=stop,
+        give_up_at=give_up_at,
+        notes=[] if plan.bias else ["the layers have no biases"],
+    )
+
+
+def _give_up_at(time_limit: float | None) -> float:
+    return time.monotonic() + (float("inf") if time_limit is None else time_limit)
 
 
 def train(
@@ -342,17 +375,45 @@ def train(
     Raises:
         ValueError: the dataset is a CSV file that cannot be used.
     """
-    give_up_at = time.monotonic() + (float("inf") if time_limit is None else time_limit)
+    give_up_at = _give_up_at(time_limit)
     with one_thread():
-        data = load_dataset(config)
-        if data.task == "regression" and config.loss != "mse":
-            raise ValueError("loss: 'cross_entropy' is not allowed for a regression; allowed: mse")
-        training = _Training(
-            config=config,
-            data=data,
-            model=build_model(config, data),
-            on_record=on_record,
-            stop=stop or threading.Event(),
-            give_up_at=give_up_at,
-        )
-        return training.snapshot(training.run())
+        training = _begin(Plan(config), stop or threading.Event(), give_up_at, on_record)
+        for _ in training.walk():
+            pass
+        return training.snapshot()
+
+
+def train_together(
+    plans: Sequence[Plan],
+    on_progress: Callable[[Sequence[Trajectory]], None] | None = None,
+    stop: Stop | None = None,
+    time_limit: float | None = None,
+) -> tuple[Trajectory, ...]:
+    """Train several networks in turn, a step of each, so that they can be watched side by side.
+
+    Each comes out bit for bit as if trained alone; the weights of every probe record are kept.
+
+    Args:
+        plans: the networks; none with a normalization or residual connections.
+        on_progress: called with all of them as they stand, after every round that recorded something.
+        stop: when set, all end within a layer's work, with the status "stopped".
+        time_limit: seconds of wall clock, for all together, after which the status is "timed_out".
+
+    Raises:
+        ValueError: a dataset or a network cannot be used.
+    """
+    stop, give_up_at = stop or threading.Event(), _give_up_at(time_limit)
+    with one_thread():
+        trainings = [_begin(plan, stop, give_up_at) for plan in plans]
+        walks = []
+        for training in trainings:
+            training.keep_weights = True
+            walks.append(training.walk())
+        recorded = 0
+        while walks:
+            walks = [walk for walk in walks if next(walk, None) is not None]
+            now = sum(len(training.records) for training in trainings)
+            if now > recorded and on_progress is not None:
+                on_progress([training.trajectory() for training in trainings])
+            recorded = now
+        return tuple(training.trajectory() for training in trainings)

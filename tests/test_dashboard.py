@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 import nnlab.trainer
 from nnlab import jobs
 from nnlab.config import CSV_FIELDS, FIELDS, ExperimentConfig
-from nnlab.jobs import BOARD, Job, JobBoard
+from nnlab.jobs import BOARD, JobBoard, RunJob
 from nnlab.presets import FIRST_PRESET, PRESETS
 from pages.parts import lab, runs
 from pages.parts.controls import DEPTHS, WIDTHS
@@ -127,7 +127,7 @@ def press(page: AppTest, key: str) -> AppTest:
     return page.button(key=key).click().run()
 
 
-def job_of(page: AppTest) -> Job:
+def job_of(page: AppTest) -> RunJob:
     job = runs.BOARD.get(page.session_state["job_id"])
     assert job is not None
     return job
@@ -608,7 +608,7 @@ def test_stop_ends_a_run_that_still_waits_for_a_free_place(monkeypatch: pytest.M
 def waiting_page(monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """Give a page whose run waits, since another visitor has the one place there is."""
     monkeypatch.setattr(jobs, "MAX_RUNNING", 1)
-    other = runs.BOARD.submit(ENDLESS)
+    other = runs.BOARD.submit(RunJob(config=ENDLESS))
     wait_until(lambda: other.run is not None)
     return press(visit_with(SHORT), "train")
 

@@ -11,7 +11,8 @@ import pytest
 import nnlab.trainer
 from nnlab import jobs
 from nnlab.config import ExperimentConfig
-from nnlab.jobs import Job, JobBoard, Refused
+from nnlab.jobs import GroupJob, JobBoard, Refused, RunJob
+from nnlab.trajectory import Plan
 
 PATIENCE = 30.0  # seconds; far more than anything here takes
 SHORT = ExperimentConfig(dataset="iris", depth=2, width=4, batch_size=16, steps=5)
@@ -26,12 +27,12 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def has_records(job: Job) -> bool:
+def has_records(job: RunJob) -> bool:
     return job.run is not None and len(job.run.records) > 0
 
 
-def started(board: JobBoard, config: ExperimentConfig = ENDLESS) -> Job:
-    job = board.submit(config)
+def started(board: JobBoard, config: ExperimentConfig = ENDLESS) -> RunJob:
+    job = board.submit(RunJob(config=config))
     wait_until(lambda: has_records(job))
     return job
 
@@ -58,7 +59,7 @@ def board() -> Iterator[JobBoard]:
 
 
 @pytest.fixture
-def busy(board: JobBoard) -> list[Job]:
+def busy(board: JobBoard) -> list[RunJob]:
     """Fill every place at which a run can be trained."""
     return [started(board) for _ in range(jobs.MAX_RUNNING)]
 
@@ -88,20 +89,20 @@ def broken(message: Exception) -> Callable[..., nnlab.Run]:
 
 
 def test_a_submitted_run_is_trained_to_its_end(board: JobBoard) -> None:
-    job = board.submit(SHORT)
+    job = board.submit(RunJob(config=SHORT))
     assert job.wait(PATIENCE)
     assert job.status == "completed"
     assert [record.step for record in job.run.records] == list(range(SHORT.steps + 1))
 
 
 def test_submitting_does_not_wait_for_the_training(board: JobBoard) -> None:
-    job = board.submit(ENDLESS)
+    job = board.submit(RunJob(config=ENDLESS))
     assert job.is_active
     assert not job.wait(0)
 
 
 def test_training_happens_in_a_daemon_thread_that_cannot_keep_the_process_alive(
-    board: JobBoard, busy: list[Job]
+    board: JobBoard, busy: list[RunJob]
 ) -> None:
     workers = [thread for thread in threading.enumerate() if thread.name == "nnlab-run"]
     assert len(workers) >= jobs.MAX_RUNNING
@@ -116,7 +117,7 @@ def test_the_records_of_a_running_job_can_be_read_while_it_runs(board: JobBoard)
 
 
 def test_progress_counts_the_steps_done_of_all_steps(board: JobBoard) -> None:
-    job = board.submit(SHORT)
+    job = board.submit(RunJob(config=SHORT))
     assert job.wait(PATIENCE)
     assert (job.progress.step, job.progress.steps, job.progress.share) == (5, 5, 1.0)
 
@@ -129,31 +130,31 @@ def test_progress_of_a_running_job_tells_speed_and_time_left(board: JobBoard) ->
     assert now.seconds_left == pytest.approx((now.steps - now.step) / now.steps_per_second)
 
 
-def test_progress_of_a_job_without_records_knows_no_time_left(board: JobBoard, busy: list[Job]) -> None:
-    assert board.submit(ENDLESS).progress.seconds_left is None
+def test_progress_of_a_job_without_records_knows_no_time_left(board: JobBoard, busy: list[RunJob]) -> None:
+    assert board.submit(RunJob(config=ENDLESS)).progress.seconds_left is None
 
 
 def test_an_idle_board_trains_again(board: JobBoard) -> None:
     for _ in range(2):
-        job = board.submit(SHORT)
+        job = board.submit(RunJob(config=SHORT))
         assert job.wait(PATIENCE)
         wait_until(lambda: board._workers == 0)
         assert job.status == "completed"
 
 
 def test_ids_never_repeat(board: JobBoard) -> None:
-    assert len({Job(SHORT).id for _ in range(1000)}) == 1000
+    assert len({RunJob(config=SHORT).id for _ in range(1000)}) == 1000
 
 
 def test_equal_experiments_are_jobs_of_their_own(board: JobBoard) -> None:
-    one, other = board.submit(SHORT), board.submit(SHORT)
+    one, other = board.submit(RunJob(config=SHORT)), board.submit(RunJob(config=SHORT))
     assert one.id != other.id
     assert board.get(one.id) is one
     assert board.get(other.id) is other
 
 
 def test_a_job_is_found_by_its_id(board: JobBoard) -> None:
-    job = board.submit(SHORT)
+    job = board.submit(RunJob(config=SHORT))
     assert board.get(job.id) is job
 
 
@@ -164,24 +165,24 @@ def test_an_id_that_never_was_gives_none(board: JobBoard) -> None:
 # The queue
 
 
-def test_no_more_runs_than_places_are_trained_at_once(board: JobBoard, busy: list[Job]) -> None:
-    waiting = board.submit(SHORT)
+def test_no_more_runs_than_places_are_trained_at_once(board: JobBoard, busy: list[RunJob]) -> None:
+    waiting = board.submit(RunJob(config=SHORT))
     assert [job.status for job in busy] == ["running"] * jobs.MAX_RUNNING
     assert waiting.status == "queued"
     assert not waiting.wait(0.2)
 
 
-def test_waiting_jobs_have_places_from_one(board: JobBoard, busy: list[Job]) -> None:
-    waiting = [board.submit(SHORT) for _ in range(3)]
+def test_waiting_jobs_have_places_from_one(board: JobBoard, busy: list[RunJob]) -> None:
+    waiting = [board.submit(RunJob(config=SHORT)) for _ in range(3)]
     assert [board.position(job) for job in waiting] == [1, 2, 3]
 
 
-def test_a_running_job_has_place_zero(board: JobBoard, busy: list[Job]) -> None:
+def test_a_running_job_has_place_zero(board: JobBoard, busy: list[RunJob]) -> None:
     assert [board.position(job) for job in busy] == [0] * jobs.MAX_RUNNING
 
 
-def test_the_queue_moves_up_when_a_run_ends(board: JobBoard, busy: list[Job]) -> None:
-    first, second = board.submit(ENDLESS), board.submit(ENDLESS)
+def test_the_queue_moves_up_when_a_run_ends(board: JobBoard, busy: list[RunJob]) -> None:
+    first, second = board.submit(RunJob(config=ENDLESS)), board.submit(RunJob(config=ENDLESS))
     busy[0].stop()
     wait_until(lambda: has_records(first))
     assert board.position(second) == 1
@@ -189,16 +190,16 @@ def test_the_queue_moves_up_when_a_run_ends(board: JobBoard, busy: list[Job]) ->
 
 @pytest.mark.usefixtures("busy")
 def test_waiting_jobs_are_trained_first_come_first_served(board: JobBoard, order: list[int]) -> None:
-    waiting = [board.submit(SHORT.replace(seed=seed)) for seed in range(1, 7)]
+    waiting = [board.submit(RunJob(config=SHORT.replace(seed=seed))) for seed in range(1, 7)]
     board.jobs()[0].stop()  # one place only, so that the order shows
     assert all(job.wait(PATIENCE) for job in waiting)
     assert order == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_job_that_is_stopped_while_it_waits_is_never_trained(
-    board: JobBoard, busy: list[Job], order: list[int]
+    board: JobBoard, busy: list[RunJob], order: list[int]
 ) -> None:
-    waiting = board.submit(SHORT)
+    waiting = board.submit(RunJob(config=SHORT))
     waiting.stop()
     busy[0].stop()
     assert waiting.wait(PATIENCE)
@@ -206,32 +207,32 @@ def test_a_job_that_is_stopped_while_it_waits_is_never_trained(
 
 
 def test_a_full_queue_refuses_with_its_length(
-    board: JobBoard, busy: list[Job], monkeypatch: pytest.MonkeyPatch
+    board: JobBoard, busy: list[RunJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "MAX_QUEUED", 2)
     for _ in range(2):
-        board.submit(SHORT)
+        board.submit(RunJob(config=SHORT))
     with pytest.raises(Refused, match=r"^2 runs are waiting already, which is all that fit\. Try again"):
-        board.submit(SHORT)
+        board.submit(RunJob(config=SHORT))
 
 
 def test_a_refused_job_leaves_no_trace(
-    board: JobBoard, busy: list[Job], monkeypatch: pytest.MonkeyPatch
+    board: JobBoard, busy: list[RunJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "MAX_QUEUED", 0)
     with pytest.raises(Refused):
-        board.submit(SHORT)
+        board.submit(RunJob(config=SHORT))
     assert board.jobs() == busy
 
 
 def test_a_full_queue_takes_jobs_again_once_it_has_moved(
-    board: JobBoard, busy: list[Job], monkeypatch: pytest.MonkeyPatch
+    board: JobBoard, busy: list[RunJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "MAX_QUEUED", 1)
-    waiting = board.submit(SHORT)
+    waiting = board.submit(RunJob(config=SHORT))
     busy[0].stop()
     assert waiting.wait(PATIENCE)
-    assert board.submit(SHORT).wait(PATIENCE)
+    assert board.submit(RunJob(config=SHORT)).wait(PATIENCE)
 
 
 # Stopping
@@ -253,14 +254,14 @@ def test_a_stopped_run_keeps_its_records(board: JobBoard) -> None:
     assert job.run.status == "stopped"
 
 
-def test_a_waiting_job_that_is_stopped_leaves_the_queue_at_once(board: JobBoard, busy: list[Job]) -> None:
-    waiting = board.submit(SHORT)
+def test_a_waiting_job_that_is_stopped_leaves_the_queue_at_once(board: JobBoard, busy: list[RunJob]) -> None:
+    waiting = board.submit(RunJob(config=SHORT))
     waiting.stop()
     assert waiting.wait(1.0)
     assert (waiting.status, board.position(waiting)) == ("stopped", 0)
 
 
-def test_stopping_one_job_leaves_the_others_running(board: JobBoard, busy: list[Job]) -> None:
+def test_stopping_one_job_leaves_the_others_running(board: JobBoard, busy: list[RunJob]) -> None:
     busy[0].stop()
     assert busy[0].wait(PATIENCE)
     step = busy[1].progress.step
@@ -269,7 +270,7 @@ def test_stopping_one_job_leaves_the_others_running(board: JobBoard, busy: list[
 
 
 def test_stopping_a_finished_job_changes_nothing(board: JobBoard) -> None:
-    job = board.submit(SHORT)
+    job = board.submit(RunJob(config=SHORT))
     assert job.wait(PATIENCE)
     job.stop()
     assert (job.status, job.run.status) == ("completed", "completed")
@@ -300,9 +301,9 @@ def test_a_run_that_is_watched_goes_on_past_its_lease(
 
 
 def test_a_job_that_nobody_waits_for_is_not_trained(
-    board: JobBoard, busy: list[Job], order: list[int], monkeypatch: pytest.MonkeyPatch
+    board: JobBoard, busy: list[RunJob], order: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    abandoned = board.submit(SHORT)
+    abandoned = board.submit(RunJob(config=SHORT))
     monkeypatch.setattr(jobs, "LEASE_SECONDS", 0.5)
     while not abandoned.is_set():
         for job in busy:
@@ -320,18 +321,18 @@ def test_the_oldest_finished_jobs_are_forgotten(board: JobBoard, monkeypatch: py
     monkeypatch.setattr(jobs, "KEEP_FINISHED", 2)
     done = []
     for seed in range(4):
-        done.append(board.submit(SHORT.replace(seed=seed)))
+        done.append(board.submit(RunJob(config=SHORT.replace(seed=seed))))
         assert done[-1].wait(PATIENCE)
-    latest = board.submit(SHORT)  # forgetting happens on arrival
+    latest = board.submit(RunJob(config=SHORT))  # forgetting happens on arrival
     assert [board.get(job.id) for job in done] == [None, None, done[2], done[3]]
     assert board.get(latest.id) is latest
 
 
 def test_active_jobs_are_never_forgotten(
-    board: JobBoard, busy: list[Job], monkeypatch: pytest.MonkeyPatch
+    board: JobBoard, busy: list[RunJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "KEEP_FINISHED", 0)
-    waiting = [board.submit(SHORT) for _ in range(3)]
+    waiting = [board.submit(RunJob(config=SHORT)) for _ in range(3)]
     assert board.jobs() == [*busy, *waiting]
 
 
@@ -342,7 +343,7 @@ def test_a_failed_job_keeps_the_message_and_no_traceback(
     board: JobBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nnlab.trainer, "train", broken(RuntimeError("out of luck")))
-    job = board.submit(SHORT)
+    job = board.submit(RunJob(config=SHORT))
     assert job.wait(PATIENCE)
     assert (job.status, job.error) == ("failed", "RuntimeError: out of luck")
 
@@ -351,7 +352,7 @@ def test_bad_input_found_by_the_worker_is_said_in_its_own_words(
     board: JobBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nnlab.trainer, "train", broken(ValueError("target: 'y' is no column")))
-    job = board.submit(SHORT)
+    job = board.submit(RunJob(config=SHORT))
     assert job.wait(PATIENCE)
     assert (job.status, job.error) == ("failed", "target: 'y' is no column")
 
@@ -359,9 +360,9 @@ def test_bad_input_found_by_the_worker_is_said_in_its_own_words(
 def test_the_worker_goes_on_after_a_failed_job(board: JobBoard, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(nnlab.trainer, "train", broken(MemoryError("no room")))
-        failed = board.submit(SHORT)
+        failed = board.submit(RunJob(config=SHORT))
         assert failed.wait(PATIENCE)
-    after = board.submit(SHORT)
+    after = board.submit(RunJob(config=SHORT))
     assert after.wait(PATIENCE)
     assert (failed.status, after.status) == ("failed", "completed")
 
@@ -374,7 +375,7 @@ def test_a_failure_halfway_keeps_the_records_so_far(board: JobBoard, monkeypatch
         raise RuntimeError("the power went out")
 
     monkeypatch.setattr(nnlab.trainer, "train", train)
-    job = board.submit(SHORT)
+    job = board.submit(RunJob(config=SHORT))
     assert job.wait(PATIENCE)
     assert job.status == "failed"
     assert len(job.run.records) == SHORT.steps + 1
@@ -401,17 +402,17 @@ def test_a_public_server_refuses_a_run_that_needs_too_much_memory(board: JobBoar
     needed = f"{jobs.estimated_bytes(big) / 1e6:.0f}"
     words = rf"^This run would take about {needed} MB; here at most {MEGABYTES} MB are allowed\. Make depth"
     with pytest.raises(Refused, match=words):
-        board.submit(big)
+        board.submit(RunJob(config=big))
 
 
 def test_a_private_server_takes_the_same_run(board: JobBoard) -> None:
-    job = board.submit(ExperimentConfig(depth=20, width=512))
+    job = board.submit(RunJob(config=ExperimentConfig(depth=20, width=512)))
     assert job.is_active
 
 
 @pytest.mark.usefixtures("hosted")
 def test_a_public_server_takes_the_default_experiment(board: JobBoard) -> None:
-    assert board.submit(ExperimentConfig()).is_active
+    assert board.submit(RunJob(config=ExperimentConfig())).is_active
 
 
 @pytest.mark.parametrize("change", [{"depth": 12}, {"width": 128}, {"batch_size": 2048}])
@@ -425,13 +426,69 @@ def test_a_public_server_ends_a_run_that_takes_too_long(
     board: JobBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "HOSTED_TIME_LIMIT", 0.2)
-    job = board.submit(ENDLESS)
+    job = board.submit(RunJob(config=ENDLESS))
     assert job.wait(PATIENCE)
     assert (job.status, job.run.status) == ("timed_out", "timed_out")
 
 
 def test_a_private_server_sets_no_time_limit(board: JobBoard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "HOSTED_TIME_LIMIT", 0.0)
-    job = board.submit(SHORT)
+    job = board.submit(RunJob(config=SHORT))
     assert job.wait(PATIENCE)
     assert job.status == "completed"
+
+
+# Several networks at once
+
+
+def group(count: int = 2, steps: int = 5) -> GroupJob:
+    return GroupJob(plans=tuple(Plan(SHORT.replace(seed=seed, steps=steps)) for seed in range(count)))
+
+
+def test_a_group_is_trained_to_its_end(board: JobBoard) -> None:
+    job = board.submit(group())
+    assert job.wait(PATIENCE)
+    assert job.status == "completed"
+    assert [len(t.run.records) for t in job.trajectories] == [6, 6]
+    assert (job.progress.step, job.progress.steps) == (10, 10)
+
+
+def test_a_group_can_be_read_while_it_runs_and_is_stopped_as_one(board: JobBoard) -> None:
+    job = board.submit(group(steps=20_000))
+    wait_until(lambda: job.trajectories and len(job.trajectories[0].run.records) > 2)
+    assert job.trajectories[1].run.status == "running"
+    job.stop()
+    assert job.wait(PATIENCE)
+    assert job.status == "stopped"
+    assert {t.run.status for t in job.trajectories} == {"stopped"}
+
+
+def test_a_group_waits_in_the_same_queue(board: JobBoard, busy: list[RunJob]) -> None:
+    job = board.submit(group())
+    assert (board.position(job), job.status) == (1, "queued")
+    busy[0].stop()
+    assert job.wait(PATIENCE)
+    assert job.status == "completed"
+
+
+def test_a_group_that_cannot_be_trained_says_why(board: JobBoard) -> None:
+    job = board.submit(GroupJob(plans=(Plan(SHORT.replace(residual=True)),)))
+    assert job.wait(PATIENCE)
+    assert job.status == "failed"
+    assert "residual" in job.error
+
+
+def test_a_group_runs_out_of_time_on_a_public_server(
+    board: JobBoard, hosted: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "HOSTED_TIME_LIMIT", 0.0)
+    job = board.submit(group(steps=20_000))
+    assert job.wait(PATIENCE)
+    assert job.status == "timed_out"
+
+
+def test_a_group_too_large_for_a_public_server_is_refused(board: JobBoard, hosted: None) -> None:
+    wide = ExperimentConfig(depth=4, width=256)
+    assert RunJob(config=wide).estimated_bytes < jobs.HOSTED_MEMORY_LIMIT
+    with pytest.raises(Refused, match=f"{MEGABYTES} MB"):
+        board.submit(GroupJob(plans=(Plan(wide),) * 10))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from nnlab.jobs import BOARD, Job
+from nnlab.jobs import BOARD, RunJob
 from nnlab.run import Run
 from nnlab.runfile import to_bytes
 from nnlab.summary import tiles
@@ -22,7 +22,7 @@ TICKING = "ticking"  # whether the page has given this fragment a timer
 TABLE_TAB = "Table and files"
 
 
-def progress(job: Job) -> None:
+def progress(job: RunJob) -> None:
     """Show how far a waiting or running job is."""
     now = job.progress
     if job.status == "queued":

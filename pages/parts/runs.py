@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from nnlab.config import ExperimentConfig
-from nnlab.jobs import BOARD, Job, Refused
+from nnlab.jobs import BOARD, Refused, RunJob
 from nnlab.presets import STORED_RUN
 from nnlab.run import Run
 from nnlab.runfile import load_run
@@ -22,13 +22,14 @@ def stored_run() -> Run:
     return load_run(STORED_RUN)
 
 
-def job() -> Job | None:
+def job() -> RunJob | None:
     """Give this visitor's latest job; a reload finds it by the address."""
     if JOB not in st.session_state:
         st.session_state[JOB] = st.query_params.get("run")
     found = BOARD.get(st.session_state[JOB]) if st.session_state[JOB] else None
-    if found is not None:
-        found.renew()
+    if not isinstance(found, RunJob):
+        return None  # never here, forgotten, or a lesson's
+    found.renew()
     return found
 
 
@@ -55,7 +56,7 @@ def train(config: ExperimentConfig | None = None) -> None:
     st.session_state[ERROR] = ""
     st.session_state.pop(KEPT, None)
     try:
-        st.session_state[JOB] = BOARD.submit(config or current()).id
+        st.session_state[JOB] = BOARD.submit(RunJob(config=config or current())).id
     except Refused as error:
         st.session_state[ERROR] = str(error)
 
@@ -90,7 +91,7 @@ def go_back() -> None:
     if earlier is None:
         return
     choose(earlier.config)
-    same = [job for job in BOARD.jobs() if job.run is not None and job.run is earlier]
+    same = [job for job in BOARD.jobs() if isinstance(job, RunJob) and job.run is earlier]
     st.session_state[JOB] = same[0].id if same else None
     st.session_state[KEPT] = earlier  # the board may have forgotten its job
 
