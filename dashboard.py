@@ -26,6 +26,12 @@ learn nothing: a **vanishing gradient**.
    **Train**.
 """
 
+LESSONS = {
+    "pages/1_Activation_functions.py": "What does an activation do to the error signal?",
+    "pages/2_Why_nonlinearity.py": "Why an activation at all?",
+    "pages/3_Lighter_sevens.py": "Does it make a network robust to brightness?",
+}
+
 
 def _take_preset() -> None:
     name = st.session_state[PRESET]
@@ -43,6 +49,8 @@ def header(problem: str) -> None:
         st.markdown("**nnlab** · see where gradients die", width="content")
         with st.popover("New here?", icon=":material/school:"):
             st.markdown(INTRODUCTION)
+            for page, label in LESSONS.items():
+                st.page_link(page, label=label, icon=":material/science:")
     st.markdown(f"#### {config.words}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(

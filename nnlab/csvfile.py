@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ MAX_ROWS = 100_000
 MAX_COLUMNS = 256
 MIN_ROWS = 10
 MAX_CLASSES = 100
+LEAVE_OUT = "leave the column out or code it as numbers"
 
 
 # What a cell may hold that stands for "no value".
@@ -29,51 +31,94 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 LARGEST = float(np.finfo(np.float32).max)  # networks compute in float32
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
     """Write a user's name so that a message stays one line."""
     return name if name.isprintable() and len(name) <= 60 else repr(name[:60])
 
 
-def _refuse(path: Path, why: str) -> ValueError:
-    return ValueError(f"csv_path: {_shown(path.name)}: {why}")
+@dataclass(frozen=True)
+class Limits:
+    """How large a table may be, and the field that a refusal names."""
+
+    field: str = "csv_path"
+    size: int = MAX_BYTES
+    rows: int = MAX_ROWS
+    columns: int = MAX_COLUMNS
+
+    def refuse(self, name: str, why: str) -> ValueError:
+        """Give the error for a file called `name`, in one sentence."""
+        return ValueError(f"{self.field}: {shown_name(name)}: {why}")
+
+
+FILE_LIMITS = Limits()
+
+
+def decode(content: bytes, name: str, limits: Limits = FILE_LIMITS) -> str:
+    """Give a file's text with plain line ends.
+
+    Raises:
+        ValueError: too large or not UTF-8.
+    """
+    if len(content) > limits.size:
+        raise limits.refuse(name, f"larger than {limits.size:,} bytes")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise limits.refuse(name, "not UTF-8 text; save it as CSV UTF-8") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _read_text(path: Path) -> str:
     try:
         if not path.is_file():
-            raise _refuse(path, "no such file")
-        if path.stat().st_size > MAX_BYTES:
-            raise _refuse(path, f"larger than {MAX_BYTES:,} bytes")
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise _refuse(path, "not UTF-8 text; save it as CSV UTF-8") from None
+            raise FILE_LIMITS.refuse(path.name, "no such file")
+        if path.stat().st_size > MAX_BYTES:  # before it is in memory
+            raise FILE_LIMITS.refuse(path.name, f"larger than {MAX_BYTES:,} bytes")
+        content = path.read_bytes()
     except OSError as error:
-        raise _refuse(path, error.strerror or "unreadable") from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        raise FILE_LIMITS.refuse(path.name, error.strerror or "unreadable") from None
+    return decode(content, path.name)
 
 
-def _check_header(path: Path, columns: list[str]) -> None:
-    if len(columns) > MAX_COLUMNS:
-        raise _refuse(path, f"{len(columns):,} columns; at most {MAX_COLUMNS}")
-    repeated = sorted({name for name in columns if columns.count(name) > 1})
+def _check_header(name: str, columns: list[str], limits: Limits) -> None:
+    if len(columns) > limits.columns:
+        raise limits.refuse(name, f"{len(columns):,} columns; at most {limits.columns}")
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
     if repeated:
-        raise _refuse(path, f"two columns are called {_shown(repeated[0])!r}")
+        raise limits.refuse(name, f"two columns are called {shown_name(repeated[0])!r}")
     if len(columns) < 2:
-        raise _refuse(path, "needs a target and at least one more column, separated by commas")
+        raise limits.refuse(name, "needs a target and at least one more column, separated by commas")
 
 
-def _rows(path: Path, reader: Iterator[list[str]], width: int) -> Iterator[list[str]]:
+def _rows(name: str, reader: Iterator[list[str]], width: int, limits: Limits) -> Iterator[list[str]]:
     """Give the rows that are not blank, filled up to the header's width."""
     count = 0
     for number, row in enumerate(reader, start=2):
         if not row:
             continue
         if len(row) > width:
-            raise _refuse(path, f"line {number} has {len(row)} cells, the header has {width}")
+            raise limits.refuse(name, f"line {number} has {len(row)} cells, the header has {width}")
         count += 1
-        if count > MAX_ROWS:
-            raise _refuse(path, f"more than {MAX_ROWS:,} rows")
+        if count > limits.rows:
+            raise limits.refuse(name, f"more than {limits.rows:,} rows")
         yield row + [""] * (width - len(row))
+
+
+def parse_table(text: str, name: str, limits: Limits = FILE_LIMITS) -> pd.DataFrame:
+    """Read a table's text as strings; cells without a value are missing.
+
+    Raises:
+        ValueError: too large, or not a table with distinct column names.
+    """
+    reader = csv.reader(io.StringIO(text), strict=True)
+    try:
+        header = next(reader, [])
+        _check_header(name, header, limits)
+        rows = list(_rows(name, reader, len(header), limits))
+    except csv.Error as error:
+        raise limits.refuse(name, f"not a table: {error}") from None
+    frame = pd.DataFrame(rows, columns=header, dtype=object)
+    return frame.map(lambda cell: None if cell.strip().lower() in MISSING else cell.strip())
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -82,49 +127,48 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         ValueError: missing, too large, not UTF-8, or not a table with distinct column names.
     """
-    reader = csv.reader(io.StringIO(_read_text(path)), strict=True)
-    try:
-        header = next(reader, [])
-        _check_header(path, header)
-        rows = list(_rows(path, reader, len(header)))
-    except csv.Error as error:
-        raise _refuse(path, f"not a table: {error}") from None
-    frame = pd.DataFrame(rows, columns=header, dtype=object)
-    return frame.map(lambda cell: None if cell.strip().lower() in MISSING else cell.strip())
+    return parse_table(_read_text(path), path.name)
 
 
 def _allowed(names: list[str]) -> str:
-    return ", ".join(_shown(name) for name in names)
+    return ", ".join(shown_name(name) for name in names)
 
 
 def _choose_features(frame: pd.DataFrame, config: ExperimentConfig) -> list[str]:
     names = list(frame.columns)
     if config.target not in names:
-        raise ValueError(f"target: {_shown(config.target)!r} is no column; allowed: {_allowed(names)}")
+        raise ValueError(f"target: {shown_name(config.target)!r} is no column; allowed: {_allowed(names)}")
     features = list(config.features) or [name for name in names if name != config.target]
     for name in features:
         if name not in names:
-            raise ValueError(f"features: {_shown(name)!r} is no column; allowed: {_allowed(names)}")
+            raise ValueError(f"features: {shown_name(name)!r} is no column; allowed: {_allowed(names)}")
     if config.target in features:
-        raise ValueError(f"features: {_shown(config.target)!r} is the target; leave it out")
+        raise ValueError(f"features: {shown_name(config.target)!r} is the target; leave it out")
     return features
 
 
-def _numbers(frame: pd.DataFrame, features: list[str]) -> np.ndarray:
-    """Give the feature columns as float64; text that is no number raises, missing cells are NaN."""
+def number_columns(
+    frame: pd.DataFrame, names: list[str], field: str = "features", advice: str = LEAVE_OUT
+) -> np.ndarray:
+    """Give columns of a table as float64 (rows, columns); missing cells are NaN.
+
+    Raises:
+        ValueError: a column holds text or numbers beyond float32; the message begins with `field`, and
+            `advice` says what to do about text.
+    """
     columns = []
-    for name in features:
+    for name in names:
         numbers = pd.to_numeric(frame[name], errors="coerce")
         text = frame[name][numbers.isna() & frame[name].notna()]
         if len(text):
             raise ValueError(
-                f"features: column {_shown(name)!r} holds {text.iloc[0][:60]!r}, which is no number; "
-                "leave the column out or code it as numbers"
+                f"{field}: column {shown_name(name)!r} holds {text.iloc[0][:60]!r}, which is no number; "
+                f"{advice}"
             )
         values = numbers.to_numpy(np.float64)
         if (np.isfinite(values) & (np.abs(values) > LARGEST)).any():
             raise ValueError(
-                f"features: column {_shown(name)!r} holds numbers beyond {LARGEST:.1e}, the largest that "
+                f"{field}: column {shown_name(name)!r} holds numbers beyond {LARGEST:.1e}, the largest that "
                 "float32 knows; scale the column down"
             )
         columns.append(values)
@@ -155,7 +199,7 @@ def load_csv(config: ExperimentConfig) -> Data:
     path = Path(config.csv_path)
     frame = read_table(path)
     features = _choose_features(frame, config)
-    x = _numbers(frame, features)
+    x = number_columns(frame, features)
     target = frame[config.target]
     numeric_target = bool(pd.to_numeric(target, errors="coerce").notna().eq(target.notna()).all())
     task = "regression" if config.loss == "mse" and numeric_target else "classification"
@@ -163,7 +207,9 @@ def load_csv(config: ExperimentConfig) -> Data:
     if task == "regression":
         usable &= np.abs(pd.to_numeric(target).to_numpy(np.float64)) <= LARGEST
     if usable.sum() < MIN_ROWS:
-        raise _refuse(path, f"{int(usable.sum())} complete rows; at least {MIN_ROWS} are needed")
+        raise FILE_LIMITS.refuse(
+            path.name, f"{int(usable.sum())} complete rows; at least {MIN_ROWS} are needed"
+        )
     labels, classes = _labels(target[usable], task)
     dropped = int((~usable).sum())
     notes = (f"{dropped} rows with missing, infinite or too large values were left out",) if dropped else ()

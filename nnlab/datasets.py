@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ TEST_SHARE = 0.2
 SPLIT_SEED = 0  # one split for all seeds, so that seeds differ in weights and batches only
 GAUSSIAN_FEATURES = 64  # as many as digits has, so that both networks have the same shape
 GAUSSIAN_CLASSES = 10
+GRAY_LEVELS = 16  # the digits' pixels are whole numbers from 0 to 16
 SPIRAL_TURNS = 1.75  # as TensorFlow Playground draws it
 
 
@@ -320,6 +321,20 @@ def _load_real(entry: Dataset) -> Data:
     classes = tuple(str(name) for name in bunch.target_names)
     names = tuple(str(name) for name in bunch.feature_names)
     return prepare(bunch.data, bunch.target, "classification", classes, names)
+
+
+def load_pixels() -> Data:
+    """Load the digits as gray values from 0 to 1, not standardised, with the usual split.
+
+    Standardising subtracts the training split's mean, and a lighter image would no longer be a multiple
+    of the image: the lesson on brightness needs x, and a x, as they are.
+    """
+    data = _load_real(DATASETS["digits"])
+    bunch = DATASETS["digits"].load()  # type: ignore[misc]
+    pixels = (bunch.data / GRAY_LEVELS).astype(np.float32)
+    train, test, _ = _split(bunch.target, "classification")
+    notes = ("the inputs are gray values from 0 to 1, not standardised",)
+    return replace(data, x_train=pixels[train], x_test=pixels[test], notes=notes)
 
 
 def _generate(entry: Dataset, config: ExperimentConfig) -> Data:

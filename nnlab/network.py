@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -107,15 +108,15 @@ class Network:
         )
 
 
-def draw_network(widths: Sequence[int], activation: str, seed: int) -> Network:
+def draw_network(widths: Sequence[int], activation: str, seed: int, gain: float = 1.0) -> Network:
     """Draw a float64 network of the given widths, inputs and outputs included.
 
-    Weights are N(0, 1/fan_in) (LeCun et al. 1998), so that signals neither grow nor shrink; biases are
-    N(0, 1/4), so that a composed bias can be seen.
+    Weights are N(0, gain^2/fan_in); with gain 1 (LeCun et al. 1998) an identity network's signals neither
+    grow nor shrink. Biases are N(0, 1/4), so that a composed bias can be seen.
     """
     generator = numpy_stream(seed, "network")
     layers = []
-    for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
-        weight = generator.standard_normal((fan_out, fan_in)) / np.sqrt(fan_in)
+    for fan_in, fan_out in pairwise(widths):
+        weight = generator.standard_normal((fan_out, fan_in)) * (gain / np.sqrt(fan_in))
         layers.append(Layer(weight, 0.5 * generator.standard_normal(fan_out), activation))
     return Network((*layers[:-1], replace(layers[-1], activation="identity")))

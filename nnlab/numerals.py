@@ -45,3 +45,10 @@ def near_one(value: float) -> str:
     """Write a number close below 1 by what it lacks: 0.97, or "1 - 7.7e-13"."""
     lack = 1 - value
     return f"1 - {scientific(lack)}" if 0 < lack < 1e-3 else f"{value:.3g}"
+
+
+def signed_percent(share: float) -> str:
+    """Write a difference of shares with its sign: "+12 points", "-40 points" (of a hundred)."""
+    if not math.isfinite(share):
+        return scientific(share)
+    return f"{'-' if share < 0 else '+'}{100 * abs(share):.2g} points of a hundred"

@@ -61,6 +61,11 @@ THEMES: dict[str, Theme] = {
 }
 
 
+def blue(mode: Mode) -> str:
+    """Give the blue of the categories that stands out from the page."""
+    return CATEGORIES[0] if mode == "light" else CATEGORIES[4]
+
+
 def chart_config(mode: Mode) -> dict[str, Any]:
     """Give the Vega-Lite config of one mode; pages and exports use the same."""
     theme = THEMES[mode]

@@ -16,26 +16,34 @@ PARTS = sorted((ROOT / "pages" / "parts").glob("*.py"))
 
 # Layers from the ground up; a module imports from its own layer or from below.
 LAYERS = (
-    ("activations", "streams", "numerals", "palette", "samples", "field"),
-    ("initializers", "datasets", "csvfile"),
-    ("config", "network"),
-    ("histogram", "metrics", "model", "environment"),
+    ("activations", "streams", "numerals", "palette", "samples", "field", "question", "softmax"),
+    ("initializers", "datasets", "csvfile", "network", "questions", "activation_facts"),
+    ("config", "points", "surface", "chain", "collapse", "xor", "brightness", "followed", "neuron"),
+    ("histogram", "metrics", "model", "environment", "autograd", "brightness_words"),
     ("run", "presets"),
     ("runfile", "probe", "remedies", "weights"),
     ("trajectory",),
     ("recorder", "rules"),
     ("explanations",),
     ("diagnosis",),
-    ("trainer", "snapshot", "layer_table", "summary", "chart", "frames"),
+    ("trainer", "snapshot", "layer_table", "summary", "chart", "frames", "lessons"),
     ("comparison",),
     ("gradient_charts", "histogram_charts", "line_charts", "unit_charts", "jobs"),
+    (
+        "activation_charts", "neuron_charts", "softmax_charts", "chain_charts", "collapse_charts",
+        "xor_charts", "surface_charts", "brightness_charts", "followed_charts",
+    ),
     ("charts",),
     ("export",),
     ("__main__",),
-)
+)  # fmt: skip
 TORCH_FREE = (
     "run", "runfile", "diagnosis", "remedies", "chart", "charts", "gradient_charts", "histogram_charts",
     "line_charts", "unit_charts", "export", "layer_table", "summary", "presets", "jobs", "config",
+    "network", "weights", "trajectory", "lessons", "chain", "collapse", "xor", "surface", "points", "neuron",
+    "softmax", "brightness", "activation_facts", "activation_charts", "neuron_charts", "softmax_charts",
+    "chain_charts", "collapse_charts", "xor_charts", "surface_charts", "brightness_charts", "questions",
+    "followed", "followed_charts", "brightness_words",
 )  # fmt: skip
 REGISTRIES = ("activations", "initializers", "datasets", "metrics")
 

@@ -21,7 +21,7 @@ from nnlab import jobs
 from nnlab.config import CSV_FIELDS, FIELDS, ExperimentConfig
 from nnlab.jobs import BOARD, JobBoard, RunJob
 from nnlab.presets import FIRST_PRESET, PRESETS
-from pages.parts import lab, runs
+from pages.parts import progress, runs
 from pages.parts.controls import DEPTHS, WIDTHS
 
 ROOT = Path(__file__).parent.parent
@@ -101,7 +101,7 @@ def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobBoard]:
     """Give every test a board of its own, and leave no run behind."""
     monkeypatch.delenv(jobs.HOSTED_VARIABLE, raising=False)
     fresh = JobBoard()
-    for module in (jobs, runs, lab):
+    for module in (jobs, runs, progress):
         assert module.BOARD is BOARD
         monkeypatch.setattr(module, "BOARD", fresh)
     yield fresh

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from nnlab.jobs import BOARD, RunJob
 from nnlab.run import Run
 from nnlab.runfile import to_bytes
 from nnlab.summary import tiles
 from pages.parts import runs
 from pages.parts.figure import figure
+from pages.parts.progress import progress
 from pages.parts.verdict import before_and_after, verdict
 
 TABS = {
@@ -20,20 +20,6 @@ TABS = {
 }
 TICKING = "ticking"  # whether the page has given this fragment a timer
 TABLE_TAB = "Table and files"
-
-
-def progress(job: RunJob) -> None:
-    """Show how far a waiting or running job is."""
-    now = job.progress
-    if job.status == "queued":
-        place = BOARD.position(job)
-        st.progress(0.0, text=f"Waiting for a free place: number {place} in the queue")
-    elif job.run is None:
-        st.progress(0.0, text="Loading PyTorch and the data ...")
-    else:
-        left = "" if now.seconds_left is None else f" · {now.seconds_left:.0f} s left"
-        speed = f"{now.steps_per_second:.0f} steps/s"
-        st.progress(now.share, text=f"Step {now.step:,} of {now.steps:,} · {speed}{left}")
 
 
 def panels() -> None:

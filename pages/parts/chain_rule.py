@@ -1,0 +1,93 @@
+"""The sections on the chain rule: what slopes do to the error signal, and what a slope of 0 does."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from nnlab.activations import ACTIVATIONS
+from nnlab.chain import chain_rule, chain_words, draw_problem, layers_reached, zero_words
+from nnlab.field import Field
+from nnlab.numerals import scientific
+from pages.parts.address import Address, Choice
+from pages.parts.figure import mode, picture
+from pages.parts.guess import answer, ask
+
+CHOICES = (
+    Choice(Field("layers", "integer", "Depth: hidden layers", "", low=1, high=50), 3),
+    Choice(Field("chain_phi", "choice", "Activation", "", tuple(ACTIVATIONS)), "sigmoid"),
+    Choice(Field("units", "integer", "Width: units in every layer", "", low=1, high=128), 64),
+    Choice(
+        Field(
+            "gain",
+            "number",
+            "Gain",
+            "Weights are N(0, gain²/fan_in): 1 is LeCun's, 1.41 He's.",
+            low=0.5,
+            high=5,
+        ),
+        1.0,
+    ),
+    Choice(Field("chain_seed", "integer", "Seed", "Another seed, another network.", low=0, high=999), 0),
+    Choice(Field("beside", "choice", "Beside the sigmoid", "", tuple(ACTIVATIONS)), "sigmoid"),
+)
+ASKED = {"layers": 10, "chain_phi": "sigmoid", "units": 64, "gain": 1.0}
+STEP_DEPTH = 4
+LABELS = {name: entry.label for name, entry in ACTIVATIONS.items()}
+
+
+def chain(address: Address) -> None:
+    """Draw the section on the chain rule."""
+    st.subheader("What does the slope do to the error signal?", anchor="chain")
+    ask("chain", lambda: address.change(**ASKED))
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        address.slider("layers")
+        address.select("chain_phi", LABELS)
+        address.slider("gain", step=0.01)
+        address.slider("units")
+        address.slider("chain_seed")
+    # torch takes a second to load on a fresh server; what stands above is drawn by then.
+    from nnlab.autograd import gradients
+    from nnlab.chain_charts import error_signal
+
+    problem = draw_problem(
+        address["chain_phi"], address["layers"], address["units"], address["gain"], address["chain_seed"]
+    )
+    rule, judge = chain_rule(problem), gradients(problem).signal
+    if all(address[name] == value for name, value in ASKED.items()):
+        answer("chain", rule.signal[0], scientific(rule.signal[0]))
+    with right:
+        size, seed = f"{address['layers']} x {address['units']}", address["chain_seed"]
+        words = f"{size}, gain {address['gain']:g}, seed {seed}"
+        picture(error_signal(rule, judge, mode()), words, "chain_rule")
+        st.markdown(chain_words(rule, judge))
+        st.page_link(
+            "dashboard.py",
+            label="Train such a network in the lab, and see what heals it",
+            icon=":material/biotech:",
+            query_params={
+                "depth": str(address["layers"]),
+                "width": str(address["units"]),
+                "activation": address["chain_phi"],
+            },
+        )
+
+
+def step(address: Address) -> None:
+    """Draw the section on the step function."""
+    st.subheader("Why is nobody using the step function?", anchor="step")
+    ask("step", lambda: address.change(beside="step"))
+    other = address.select("beside", LABELS)
+    from nnlab.autograd import gradients
+    from nnlab.chain_charts import reached_weights
+
+    norms = {
+        name: gradients(draw_problem(name, STEP_DEPTH, 64, 1.0, 0)).weight
+        for name in dict.fromkeys(("sigmoid", other))
+    }
+    if other == "step":
+        reached = layers_reached(norms["step"])
+        answer("step", reached, str(reached))
+    picture(reached_weights(norms, mode()), f"{STEP_DEPTH} x 64, one batch, before training", "step")
+    for name, values in norms.items():
+        st.markdown(zero_words(ACTIVATIONS[name].label, values))

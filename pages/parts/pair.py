@@ -1,0 +1,60 @@
+"""A pair of networks in a lesson, with and without an activation: which one is shown, and at which step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from nnlab.config import ExperimentConfig
+from nnlab.lessons import stored_pair
+from nnlab.trajectory import Trajectory
+from pages.parts import training
+from pages.parts.address import Address
+
+
+@st.cache_resource(show_spinner=False)
+def stored(name: str) -> tuple[Trajectory, ...]:
+    """Read the pair that is shown on a first visit; it is shared, and nobody changes it."""
+    return stored_pair(name)
+
+
+def shown(address: Address, name: str) -> tuple[Trajectory, ...]:
+    """Give the pair to draw: the latest job's, else the stored one; () while a job has no record yet."""
+    job = training.job(address, name)
+    if job is not None and len(job.trajectories) and all(t.steps for t in job.trajectories):
+        return job.trajectories
+    return () if job is not None and job.is_active else stored(name)
+
+
+def step(pair: tuple[Trajectory, ...], name: str, *, live: bool) -> int:
+    """Let the visitor choose a step; a pair in training is followed at its latest one."""
+    steps = sorted({step for trajectory in pair for step in trajectory.steps})
+    if live or len(steps) == 1:
+        return steps[-1]
+    return int(
+        st.select_slider(
+            "Step of training shown below",
+            options=steps,
+            value=steps[-1],
+            key=f"step_{name}_{id(pair[0].run)}",
+            help="Weights are kept at about 40 steps, close together at the start.",
+        )
+    )
+
+
+def say_difference(pair: tuple[Trajectory, ...], number: int, wanted: ExperimentConfig) -> None:
+    """Say how the network that is shown differs from the choice."""
+    config = pair[number].run.config
+    if config is not None and config != wanted:
+        fields = ", ".join(f"{field} {value}" for field, value in config.differences(wanted).items())
+        st.info(
+            f"The pictures below have {fields}. Press Train to see your choice.", icon=":material/history:"
+        )
+
+
+def side_by_side(*drawings: Callable[[], None]) -> None:
+    """Draw next to each other; on a phone below each other."""
+    for column, draw in zip(st.columns(len(drawings), gap="medium"), drawings, strict=True):
+        with column:
+            draw()

@@ -1,0 +1,140 @@
+"""The section on brightness: digit classifiers of six kinds, and test images made lighter and darker."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from nnlab.brightness import BRIGHTNESSES, Group, Sweep, brightness_table, gap, sweep
+from nnlab.brightness_words import verdict
+from nnlab.config import ExperimentConfig
+from nnlab.datasets import Data, load_pixels
+from nnlab.field import Field
+from nnlab.lessons import (
+    KIND_WORDS,
+    SEEDS,
+    SEVENS,
+    Images,
+    by_kind,
+    sevens_plans,
+    stored_images,
+    stored_sevens,
+)
+from nnlab.network import Network
+from nnlab.numerals import signed_percent
+from nnlab.trajectory import Plan
+from pages.parts import training
+from pages.parts.address import Address, Choice
+from pages.parts.figure import mode, picture
+from pages.parts.first_sight import let_paint
+from pages.parts.guess import answer, ask
+
+CHOICES = (
+    Choice(Field("depth", "integer", "Depth: hidden layers", "", low=1, high=6), SEVENS.depth),
+    Choice(Field("width", "integer", "Width: units a layer", "", low=4, high=128), SEVENS.width),
+    Choice(Field("steps", "integer", "Steps", "", low=50, high=1000), SEVENS.steps),
+    Choice(Field("seed", "integer", "First seed", f"{SEEDS} seeds are trained.", low=0, high=999), 0),
+    Choice(Field("at", "choice", "Read at brightness", "", tuple(f"{b:g}" for b in BRIGHTNESSES)), "1"),
+    training.job_choice("sevens"),
+)
+ASKED = 0.1
+Networks = dict[str, tuple[Network, ...]]
+
+
+@st.cache_resource(show_spinner=False)
+def images() -> Images:
+    """Read the test images; they are shared, and nobody changes them."""
+    return stored_images()
+
+
+@st.cache_resource(show_spinner=False)
+def _stored() -> Networks:
+    return stored_sevens()
+
+
+@st.cache_resource(show_spinner=False)
+def _pixels() -> Data:
+    return load_pixels()
+
+
+def _config(address: Address) -> ExperimentConfig:
+    names = ("depth", "width", "steps", "seed")
+    return SEVENS.replace(**{name: address[name] for name in names})
+
+
+def _plans(address: Address) -> tuple[Plan, ...]:
+    return sevens_plans(_config(address), _pixels())
+
+
+def shown(address: Address) -> tuple[Networks, ExperimentConfig]:
+    """Give the networks to draw, by kind, and their experiment: the latest job's, else the stored ones."""
+    job = training.job(address, "sevens")
+    if job is not None and job.trajectories and all(t.steps for t in job.trajectories):
+        config = job.plans[0].config
+        return by_kind([t.last for t in job.trajectories]), config.replace(activation=SEVENS.activation)
+    return _stored(), SEVENS
+
+
+def measured(networks: Networks) -> Sweep:
+    """Measure all kinds at all brightnesses, once for the same networks."""
+    kept = st.session_state.get("sevens_measured")
+    if kept is None or kept[0] is not networks["sigmoid"][0]:
+        groups = [Group(kind, KIND_WORDS[kind], found) for kind, found in networks.items()]
+        kept = (networks["sigmoid"][0], sweep(groups, images().x, images().y))
+        st.session_state["sevens_measured"] = kept
+    return kept[1]
+
+
+def sevens(address: Address) -> None:
+    """Draw the section."""
+    live = training.is_live(address, "sevens")
+    st.subheader("Is a network with sigmoid more robust to brightness?", anchor="sevens")
+    ask("sevens", lambda: address.change(at=f"{ASKED:g}"))
+    columns = st.columns(4, gap="medium")
+    for name, step, column in zip(("depth", "width", "steps", "seed"), (1, 4, 50, 1), columns, strict=True):
+        with column:
+            address.slider(name, step=step)
+    training.train_or_stop(address, "sevens", lambda: _plans(address))
+    training.messages(address, "sevens")
+    networks, config = shown(address)
+    if not live and config != _config(address):
+        fields = ", ".join(
+            f"{field} {value}" for field, value in config.differences(_config(address)).items()
+        )
+        st.info(
+            f"The pictures below have {fields}. Press Train to see your choice.", icon=":material/history:"
+        )
+    found = measured(networks)
+    label = f"digits, {config.depth} x {config.width}, {SEEDS} seeds from {config.seed}"
+    _curves(address, found, label, live=live)
+    if not live:
+        headline, *evidence = verdict(found)
+        with st.container(border=True, key="verdict"):
+            st.markdown(f":material/gavel: **The verdict, measured.** {headline}")
+        st.markdown("\n".join(f"- {sentence}" for sentence in evidence))
+    _why(found, label, live=live)
+
+
+def _curves(address: Address, found: Sweep, label: str, *, live: bool) -> None:
+    from nnlab.brightness_charts import accuracy_curves
+
+    picture(accuracy_curves(found, mode()), label, "sevens", live=live)
+    let_paint(address)
+    shown_at = address.take(
+        "at", st.select_slider(options=[f"{b:g}" for b in BRIGHTNESSES], **address.widget("at"))
+    )
+    at = float(shown_at)
+    if at == ASKED:
+        lost = gap(found, "sigmoid", "identity", at)
+        answer("sevens", lost, signed_percent(lost))
+    st.dataframe(brightness_table(found, at), hide_index=True)
+
+
+def _why(found: Sweep, label: str, *, live: bool) -> None:
+    from nnlab.brightness_charts import accuracy_bars, homogeneity, saturation_curves
+
+    left, right = st.columns(2, gap="medium")
+    with left:
+        picture(saturation_curves(found, mode()), label, "sevens", live=live)
+    with right:
+        picture(homogeneity(found, mode()), label, "sevens", live=live)
+    picture(accuracy_bars(found, mode()), label, "sevens", live=live)

@@ -1,0 +1,92 @@
+"""Training in a lesson: the group of networks a section trains, its buttons and its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from nnlab.field import Field
+from nnlab.jobs import BOARD, GroupJob, Refused
+from nnlab.trajectory import Plan
+from pages.parts.address import Address, Choice
+from pages.parts.complaint import complain
+from pages.parts.progress import progress
+from pages.parts.runs import STOP_PATIENCE
+
+
+def job_choice(name: str) -> Choice:
+    """Give the choice that keeps a section's job in the address, so that a reload finds it."""
+    return Choice(Field(f"{name}_run", "text", "Run", ""), "")
+
+
+def job(address: Address, name: str) -> GroupJob | None:
+    """Give a section's latest job, None where there is none or it is forgotten."""
+    found = BOARD.get(address[f"{name}_run"])
+    if not isinstance(found, GroupJob):
+        return None
+    found.renew()
+    return found
+
+
+def is_live(address: Address, name: str) -> bool:
+    """Whether a section's networks wait or are trained."""
+    found = job(address, name)
+    return found is not None and found.is_active
+
+
+def start(address: Address, name: str, make_plans: Callable[[], tuple[Plan, ...]]) -> None:
+    """Submit a section's networks; for callbacks."""
+    if is_live(address, name):
+        return  # a double click
+    st.session_state[f"error_{name}"] = ""
+    try:
+        submitted = BOARD.submit(GroupJob(plans=make_plans()))
+        address.change(**{f"{name}_run": submitted.id})
+    except (Refused, ValueError) as error:
+        st.session_state[f"error_{name}"] = str(error)
+
+
+def _stop(address: Address, name: str) -> None:
+    found = job(address, name)
+    if found is not None:
+        found.stop()
+        # The networks end within a layer's work: this very repaint can then offer Train again.
+        found.wait(STOP_PATIENCE)
+
+
+def train_or_stop(
+    address: Address, name: str, make_plans: Callable[[], tuple[Plan, ...]], *, problem: str = ""
+) -> None:
+    """Draw a section's one primary button, what it is doing, and what went wrong."""
+    if is_live(address, name):
+        st.button(
+            "Stop",
+            icon=":material/stop:",
+            type="primary",
+            key=f"stop_{name}",
+            on_click=_stop,
+            args=(address, name),
+        )
+    else:
+        st.button(
+            "Train",
+            icon=":material/play_arrow:",
+            type="primary",
+            key=f"train_{name}",
+            on_click=start,
+            args=(address, name, make_plans),
+            disabled=bool(problem),
+        )
+
+
+def messages(address: Address, name: str, problem: str = "") -> None:
+    """Say how far a section's job is, or why there is none."""
+    found = job(address, name)
+    if found is not None and found.is_active:
+        progress(found)
+    elif address[f"{name}_run"] and found is None:
+        st.info("That run is no longer in memory. Press Train: the same numbers come again.")
+    wrong = problem or st.session_state.get(f"error_{name}") or (found.error if found else "")
+    if wrong:
+        complain(wrong, name)
