@@ -1,12 +1,12 @@
-"""python -m benchmarks app: how the lab feels in a real browser."""
+"""python -m benchmarks app | lessons: how the pages feel in a real browser."""
 
 from __future__ import annotations
 
 import argparse
 
-from benchmarks import app
+from benchmarks import app, lessons
 
-BENCHMARKS = {"app": app.main}
+BENCHMARKS = {"app": app.main, "lessons": lessons.main}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)

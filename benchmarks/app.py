@@ -51,14 +51,14 @@ def server(script: Path) -> Iterator[str]:
     process = subprocess.Popen([*command, "--server.port", str(port)], **options)  # type: ignore[call-overload]
     address = f"http://localhost:{port}/"
     try:
-        _wait(lambda: urllib.request.urlopen(f"{address}_stcore/health").read() == b"ok")
+        wait(lambda: urllib.request.urlopen(f"{address}_stcore/health").read() == b"ok")
         yield address
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait(is_done: Callable[[], Any], limit: float = 60.0) -> float:
+def wait(is_done: Callable[[], Any], limit: float = 60.0) -> float:
     """Wait for a condition and give the seconds it took."""
     start = time.perf_counter()
     while time.perf_counter() - start < limit:
@@ -107,7 +107,7 @@ def live(browser: Any, address: str) -> dict[str, float]:
     main = page.get_by_test_id("stMain")
     main.get_by_role("button", name="Train", exact=True).click()
     title = main.get_by_text("Gradients per layer, step")
-    _wait(lambda: title.count() and " step 0" not in title.inner_text())
+    wait(lambda: title.count() and " step 0" not in title.inner_text())
 
     def step() -> int:
         return int(title.inner_text().rsplit(" ", 1)[1])
@@ -128,9 +128,9 @@ def live(browser: Any, address: str) -> dict[str, float]:
 def without_page() -> float:
     """Give the steps a second of the same run when nobody looks."""
     code = (
-        "import nnlab, time, threading; from nnlab.jobs import BOARD;"
+        "import nnlab, time, threading; from nnlab.jobs import BOARD, RunJob;"
         f"c = nnlab.ExperimentConfig.from_query(dict(p.split('=') for p in '{LIVE_LINK[1:]}'.split('&')))[0];"
-        "j = BOARD.submit(c); d = time.monotonic() + 60\n"
+        "j = BOARD.submit(RunJob(config=c)); d = time.monotonic() + 60\n"
         "while j.progress.step < 200 and time.monotonic() < d: time.sleep(.01)\n"
         "s = j.progress.step; t = time.perf_counter(); time.sleep(8)\n"
         "print((j.progress.step - s) / (time.perf_counter() - t)); j.stop(); j.wait(5)"

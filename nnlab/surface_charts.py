@@ -105,9 +105,11 @@ def _surface_spec(mode: Mode, window: Window) -> dict[str, Any]:
     x, y = _plane_axes(window)
     image = alt.Chart(rows("surface")).mark_image(aspect=False, aria=False)
     image = image.encode(x=x, x2="x2:Q", y=y, y2="y2:Q", url="url:N")
-    line = alt.Chart(rows("boundary")).encode(x=x, x2="x2:Q", y=y, y2="y2:Q")
-    halo = line.mark_rule(color=theme.background, strokeWidth=5, strokeCap="round", opacity=0.6)
-    core = line.mark_rule(color=theme.text, strokeWidth=2, strokeCap="round")
+    # One line with gaps: hundreds of little rules would cost a live page half its time.
+    line = alt.Chart(rows("boundary")).encode(x=x, y=y, order="place:Q")
+    gaps: Any = "break-paths-show-path-domains"
+    halo = line.mark_line(color=theme.background, strokeWidth=5, strokeCap="round", opacity=0.6, invalid=gaps)
+    core = line.mark_line(color=theme.text, strokeWidth=2, strokeCap="round", invalid=gaps)
     color = (
         alt.Color("word:N", title=None)
         .scale(domain=list(CLASS_WORDS), range=list(CLASS_COLORS))
@@ -162,18 +164,28 @@ def _sentence(words: str, right: float, count: int, noun: str) -> str:
     return f"{words}. {round(right * count)} of {count} {noun} ({percent(right)}) are on the right side."
 
 
-def _point_rows(network: Network, points: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    shares = np.asarray(share_at(network, points), dtype=np.float64)
-    said = [LOST if np.isnan(share) else CLASS_WORDS[int(share > 0.5)] for share in shares]
-    return pd.DataFrame(
+def _point_rows(network: Network | None, points: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """Give one row a point; without a network nothing of what it says of the point."""
+    frame = pd.DataFrame(
         {
             "x": points[:, 0].astype(float),
             "y": points[:, 1].astype(float),
-            "word": [CLASS_WORDS[int(label)] for label in labels],
-            "answer": said,
-            "share": [scientific(float(share)) for share in shares],
+            "word": pd.Series([CLASS_WORDS[int(label)] for label in labels], dtype=str),
         }
-    ).astype({"word": str, "answer": str, "share": str})
+    )
+    if network is None:
+        return frame.assign(answer="training", share="training")
+    shares = np.asarray(share_at(network, points), dtype=np.float64)
+    said = [LOST if np.isnan(share) else CLASS_WORDS[int(share > 0.5)] for share in shares]
+    frame = frame.assign(answer=said, share=[scientific(float(share)) for share in shares])
+    return frame.astype({"answer": str, "share": str})
+
+
+def _boundary_rows(segments: np.ndarray) -> pd.DataFrame:
+    """Give the ends of all pieces (n, 4) one after the other, with a gap after each."""
+    gaps = np.full((len(segments), 2), np.nan)
+    places = np.concatenate([segments, gaps], axis=1).reshape(-1, 2)
+    return pd.DataFrame(places, columns=["x", "y"]).assign(place=np.arange(len(places), dtype=float))
 
 
 def _surface_table(
@@ -202,8 +214,13 @@ def decision_surface(
     mode: Mode,
     title: str,
     name: str,
+    *,
+    live: bool = False,
 ) -> Chart:
     """Draw a network's answer over the plane with its boundary and labeled points (n, 2).
+
+    While it trains (`live`), points do not tell what the network says of them: the browser then need not
+    draw all of them anew every second.
 
     Raises:
         ValueError: the network has not 2 inputs or not 1 or 2 outputs; the labels are not 0 and 1.
@@ -226,8 +243,8 @@ def decision_surface(
         spec=_surface_spec(mode, window),
         frames={
             "surface": pd.DataFrame([{**corners, "url": url}]),
-            "boundary": pd.DataFrame(segments, columns=["x", "y", "x2", "y2"]).astype(float),
-            "points": _point_rows(network, points[drawn], labels[drawn]),
+            "boundary": _boundary_rows(segments),
+            "points": _point_rows(None if live else network, points[drawn], labels[drawn]),
         },
         make_table=lambda: _surface_table(network, points, labels, window, segments),
         notes=left_out_notes(len(drawn), len(points), "points") + undefined,

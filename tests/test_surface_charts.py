@@ -8,6 +8,7 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nnlab.chart import Chart
@@ -167,7 +168,7 @@ def test_many_points_are_thinned_evenly_and_the_note_says_so():
     assert chart.notes == (f"{MAX_DRAWN} of 1000 points are drawn; exports hold all.",)
     assert f"{MAX_DRAWN} of {MAX_DRAWN} points drawn (100 %)" in chart.alt_text
     assert (chart.make_table()["kind"] == "point").sum() == 1000
-    assert len(chart.frames["boundary"]) <= MAX_SEGMENTS
+    assert 0 < chart.frames["boundary"]["x"].isna().sum() <= MAX_SEGMENTS
 
 
 def test_the_table_of_a_surface_holds_pixels_points_and_boundary_in_full_precision():
@@ -353,3 +354,24 @@ def test_windows_of_points_of_any_size_can_be_drawn():
         chart = surface(RIGHT_HALF, CORNERS * scale, XOR_LABELS, window=window_of(CORNERS * scale))
         json.dumps(chart.to_altair().to_dict(), allow_nan=False)
         assert len(chart.frames["boundary"])
+
+
+def test_the_boundary_is_one_line_with_a_gap_after_every_piece():
+    chart = decision_surface(RIGHT_HALF, CORNERS, XOR_LABELS, WINDOW, "light", "t", "n")
+    drawn = chart.frames["boundary"]
+    ends = chart.make_table().query("kind == 'boundary_end'")[["x1", "x2"]].to_numpy()
+    np.testing.assert_array_equal(drawn[["x", "y"]].dropna().to_numpy(), ends)
+    assert drawn.iloc[2::3][["x", "y"]].isna().all(axis=None)
+    assert not drawn.iloc[0::3]["x"].isna().any()
+    np.testing.assert_array_equal(drawn["place"], np.arange(len(drawn)))
+
+
+def test_while_training_the_points_do_not_change_with_the_network():
+    one, other = (
+        decision_surface(network, CORNERS, XOR_LABELS, WINDOW, "light", "t", "n", live=True).frames["points"]
+        for network in (RIGHT_HALF, TANH)
+    )
+    pd.testing.assert_frame_equal(one, other)
+    still = decision_surface(RIGHT_HALF, CORNERS, XOR_LABELS, WINDOW, "light", "t", "n").frames["points"]
+    assert list(still.columns) == list(one.columns)
+    assert set(still["answer"]) == {"blue", "red"}

@@ -132,7 +132,7 @@ def _pictures(shown: tuple[Trajectory, ...], data: Data, step: int, *, live: boo
     def one(trajectory: Trajectory, words: str, name: str) -> None:
         title = f"{words}, step {step}: {percent(score_at(trajectory, step))} of test dots right"
         chart = decision_surface(
-            trajectory.at(step), points, labels, window, mode(), title, f"{name}_surface"
+            trajectory.at(step), points, labels, window, mode(), title, f"{name}_surface", live=live
         )
         picture(chart, trajectory.run.title, "dots", live=live)
         steps, norms = trajectory.run.series("delta_norm")

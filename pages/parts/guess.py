@@ -26,6 +26,7 @@ def ask(name: str, press: Callable[[], None], *, disabled: bool = False) -> None
                 key=f"guess_{name}",
                 persist_state="session",
                 width="content",
+                wrap=True,
             )
             st.button(
                 question.button,

@@ -31,10 +31,12 @@ def live_section(address: Address, name: str, section: Draw) -> None:
     st.session_state[f"ticking_{name}"] = live
 
     def watched() -> None:
-        if is_live(address, name) != st.session_state[f"ticking_{name}"]:
-            # Training began or ended since the page was drawn, and the timer belongs to the page.
-            st.rerun()
+        has_changed = is_live(address, name) != st.session_state[f"ticking_{name}"]
         section(address)
         address.write()
+        if has_changed:
+            # Training began or ended since the page was drawn. The visitor sees it above already; the
+            # timer belongs to the page.
+            st.rerun()
 
     st.fragment(watched, run_every=TICK_SECONDS if live else None)()

@@ -1,0 +1,110 @@
+"""The lessons in headless Chromium: first paint, a slider moved, live pictures, Stop.
+
+Streamlit's own floor, a page of one line and one chart, is measured in turn with every page on the same
+machine, since absolute times say little on a shared one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.app import ARGUMENTS, FLOOR, ROOT, first_paint, server, wait
+
+# By page: its first words, and the widgets to move with what the page says before and after.
+PAGES = {
+    "Activation_functions": "Which shape",
+    "Why_nonlinearity": "Multiplied out, they are one matrix",
+    "Lighter_sevens": "Is a network with sigmoid",
+}
+SLIDERS = {
+    "Activation_functions": (
+        ("activations_x1", "1.5 · 1 + 2 · 1"),
+        ("activations_layers", "4 layers of Sigmoid"),
+        ("activations_temperature", "Softmax at temperature 1.05"),
+    ),
+    "Why_nonlinearity": (("nonlinearity_E", "Both ways give 118"),),
+    "Lighter_sevens": (("sevens_light", "The lighter image (× 0.85)"),),
+}
+LIVE = "Why_nonlinearity?dots=spiral&depth=6&width=8&steps=3000"
+
+
+def slider(browser: Any, address: str, key: str, words: str) -> float:
+    """Give the seconds from a key press on a slider to the words it brings."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.goto(address)
+    thumb = page.locator(f".st-key-{key} input[type=range]")
+    thumb.wait_for(state="attached")
+    page.wait_for_timeout(3000)
+    thumb.focus()
+    start = time.perf_counter()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text(words).first.wait_for()
+    seconds = time.perf_counter() - start
+    page.close()
+    return seconds
+
+
+def live(browser: Any, address: str) -> dict[str, float]:
+    """Train the red and blue dots: pictures a second, and seconds from Stop to Train."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.goto(address + LIVE)
+    button = page.locator(".st-key-train_dots button")
+    button.wait_for()
+    page.wait_for_timeout(3000)
+    button.click()
+    title = page.locator(".st-key-chart_dots_bent_surface strong").first
+    wait(lambda: "step 0" not in title.inner_text() and page.locator(".st-key-stop_dots").count())
+    begin, seen = time.perf_counter(), set()
+    while time.perf_counter() - begin < 4:
+        seen.add(title.inner_text())
+        time.sleep(0.05)
+    elapsed, start = time.perf_counter() - begin, time.perf_counter()
+    page.locator(".st-key-stop_dots button").click()
+    button.wait_for()
+    stop = time.perf_counter() - start
+    page.close()
+    return {"pictures/s": (len(seen) - 1) / elapsed, "stop s": stop}
+
+
+def main(rounds: int) -> None:
+    """Print medians of interleaved rounds as JSON."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = next(path for name in ("chromium", "google-chrome") if (path := shutil.which(name)))
+    figures: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        figures.setdefault(name, []).append(value)
+
+    with tempfile.TemporaryDirectory() as folder:
+        floor_script = Path(folder) / "floor.py"
+        floor_script.write_text(FLOOR)
+        with (
+            sync_playwright() as playwright,
+            server(floor_script) as floor,
+            server(ROOT / "dashboard.py") as lab,
+        ):
+            browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+            for _ in range(rounds):
+                text, chart = first_paint(browser, floor, "Verdict")
+                note("floor: opened to words s", text)
+                note("floor: opened to first chart s", chart)
+                for name, words in PAGES.items():
+                    text, chart = first_paint(browser, lab + name, words)
+                    note(f"{name}: opened to words s", text)
+                    note(f"{name}: opened to first chart s", chart)
+                    for key, after in SLIDERS[name]:
+                        note(f"{name}: {key} moved to repaint s", slider(browser, lab + name, key, after))
+            for _ in range(max(1, rounds // 2)):
+                for name, value in live(browser, lab).items():
+                    note(f"dots in training: {name}", value)
+            browser.close()
+    print(
+        json.dumps({name: round(statistics.median(values), 2) for name, values in figures.items()}, indent=2)
+    )
