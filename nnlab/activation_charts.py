@@ -150,7 +150,7 @@ def _panel(
         .scale(domain=list(span), range=[pixels[1], pixels[0]], nice=False, zero=False)
         .axis(orient="left", tickCount=5, titleAnchor="middle", labelOverlap=True, grid=True, minExtent=42)
     )
-    opacity = alt.Opacity("state:N").scale(domain=["steep", "flat"], range=[1.0, FAINT]).legend(None)
+    opacity = alt.Opacity("state:O").scale(domain=["steep", "flat"], range=[1.0, FAINT]).legend(None)
     tooltip = [
         alt.Tooltip("label:N", title="activation"),
         alt.Tooltip("z:Q", title="z"),

@@ -48,9 +48,9 @@ def _signal_spec(mode: Mode, depth: int, low: int, high: int) -> dict[str, Any]:
     color = (
         alt.Color("series:N", title=None)
         .scale(domain=list(ORDER), range=colors)
-        .legend(orient="top", columns=1, symbolType="stroke", symbolStrokeWidth=3)
+        .legend(orient="top", columns=1, symbolType="stroke", symbolStrokeWidth=3, symbolSize=500)
     )
-    dash = alt.StrokeDash("series:N", legend=None).scale(
+    dash = alt.StrokeDash("series:N", title=None).scale(
         domain=list(ORDER), range=[[2, 4], [8, 4], [1, 0], [1, 0]]
     )
     x = alt.X("layer:Q", title="hidden layer, from input to output").scale(

@@ -72,7 +72,7 @@ def _flow_edges(mode: Mode) -> list[alt.Chart]:
     base, x, y = _flow_base("edges")
     color = alt.Color("sign:N", title=None).scale(domain=list(colors), range=list(colors.values()))
     color = color.legend(orient="top", symbolType="stroke", symbolStrokeWidth=4, symbolSize=260)
-    dash = alt.StrokeDash("sign:N").scale(domain=list(colors), range=[[1, 0], [7, 3], [2, 3]]).legend(None)
+    dash = alt.StrokeDash("sign:N", title=None).scale(domain=list(colors), range=[[1, 0], [7, 3], [2, 3]])
     tooltip = [alt.Tooltip("name:N", title="from"), alt.Tooltip("words:N", title="it adds")]
     line = base.mark_rule(opacity=0.85).encode(
         x=x, y=y, x2="x2:Q", y2="y2:Q", color=color, strokeDash=dash,
