@@ -244,7 +244,7 @@ def _error_spec(mode: Mode, words: tuple[str, ...], low: int, high: int, *, has_
         rounding.mark_text(align="left", dx=6, dy=9, color=THEMES[mode].muted).encode(
             x=alt.value(0), text="word:N"
         ),
-        line.encode(color=color, strokeDash=dash),
+        line.encode(color=color, strokeDash=dash, detail="side:N"),
         zeros.encode(color=color),
         floor.encode(x=alt.value(0), y=alt.Y("shown:Q"), text="word:N"),
         *_training_rule(mode, at_top=True),
@@ -297,7 +297,9 @@ def _error_rows(measured: Sweep) -> pd.DataFrame:
         frame = {"kind": kind.words, "brightness": BRIGHTNESSES, "value": values, "state": state_of(values)}
         parts.append(pd.DataFrame({**frame, "exact": words}))
     long = pd.concat(parts, ignore_index=True)
-    return long[long["brightness"] != NORMAL].reset_index(drop=True)
+    # Two lines a kind: one through brightness 1 would show an error where there is none.
+    sides = np.where(long["brightness"] < NORMAL, "below", "above")
+    return long.assign(side=sides)[long["brightness"] != NORMAL].reset_index(drop=True)
 
 
 # --- accuracy at brightness 1

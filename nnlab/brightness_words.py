@@ -138,17 +138,17 @@ def _belief_words(measured: Sweep) -> list[str]:
         return []
     kept = "; ".join(f"{kind.words}: {mean_words(kind.kept)}" for kind in (sigmoid, *linear))
     against = {sign: [k.words for k in linear if _order(sigmoid.kept, k.kept) == sign] for sign in (1, -1, 0)}
-    results = []
-    if against[1]:
-        results.append(f"true against {listed(against[1])}")
-    if against[-1]:
-        results.append(f"false against {listed(against[-1])}")
-    if against[0]:
-        results.append(f"undecided against {listed(against[0])}, since the seeds overlap")
+    words = {1: "true", -1: "false", 0: "undecided, since the seeds overlap,"}
+    signs = [sign for sign in words if against[sign]]
+    if len(signs) == 1:
+        found = words[signs[0]].rstrip(",")
+    else:
+        found = listed(
+            f"{words[sign]} against {listed(f'“{name}”' for name in against[sign])}" for sign in signs
+        )
     return [
-        f"Here the belief that a sigmoid keeps decisions steadier than no activation is {listed(results)}. "
-        f"Decisions kept, averaged over {len(BRIGHTNESSES)} brightnesses from {LOWEST:g} to {HIGHEST:g}: "
-        f"{kept}."
+        f"The belief that a sigmoid keeps decisions steadier is **{found}** here. Decisions kept, averaged "
+        f"over {len(BRIGHTNESSES)} brightnesses from {LOWEST:g} to {HIGHEST:g}: {kept}."
     ]
 
 

@@ -30,7 +30,7 @@ from nnlab.palette import CATEGORIES, THEMES, UNDEFINED_COLOR, Mode, blue
 BOUND = "largest possible slopes, multiplied"
 SLOPES = "slopes at this network's z, multiplied"
 BY_HAND = "slopes and weights: the chain rule by hand"
-AUTOGRAD = "PyTorch's autograd"
+AUTOGRAD = "PyTorch's autograd (circles)"
 ORDER = (BOUND, SLOPES, BY_HAND, AUTOGRAD)
 
 

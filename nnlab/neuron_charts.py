@@ -174,7 +174,7 @@ def _node_frame(neuron: Neuron) -> pd.DataFrame:
         for row, value in enumerate(neuron.inputs)
     ]
     records += [
-        (NODE_X, float(INPUTS), "circle", "bias", "b", ""),
+        (NODE_X, float(INPUTS), "circle", "bias b", f"{neuron.bias:g}", ""),
         (SUM_X, MIDDLE, "circle", "sum", "Σ", f"z = {neuron.z:g}"),
         (ACT_X, MIDDLE, "square", "activation", "", neuron.label),
     ]

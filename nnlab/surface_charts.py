@@ -93,7 +93,11 @@ def _surface_stops(mode: Mode) -> tuple[str, ...]:
 
 
 def _plane_axes(window: Window) -> tuple[alt.X, alt.Y]:
-    x = alt.X("x:Q", title="input x1").scale(domain=[window.x_low, window.x_high], nice=False)
+    # As wide as it is high, however wide the page is: a circle of points must look like one.
+    side = alt.ExprRef(f"min(width, {SURFACE_HEIGHT})")
+    x = alt.X("x:Q", title="input x1").scale(
+        domain=[window.x_low, window.x_high], nice=False, range=[0, side]
+    )
     y = alt.Y("y:Q", title="input x2").scale(domain=[window.y_low, window.y_high], nice=False)
     axis = alt.Axis(grid=False, tickCount=5)
     return x.axis(axis), y.axis(axis)

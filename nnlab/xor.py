@@ -285,9 +285,10 @@ def xor_verdict(network: Network, loss: str) -> str:
 
 def _kind_words(network: Network) -> str:
     names = sorted({layer.activation for layer in network.layers} - {"identity"})
-    layers = len(network.layers)
     if not names:
-        return f"The network of {layers} {'layer' if layers == 1 else 'layers'} without activations"
+        plural = "" if network.depth == 1 else "s"
+        layers = f"{network.depth} hidden layer{plural}" if network.depth else "a single layer"
+        return f"The network of {layers} without activations"
     return f"The network with {' and '.join(ACTIVATIONS[name].label for name in names)}"
 
 

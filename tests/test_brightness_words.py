@@ -114,17 +114,13 @@ def test_the_verdict_says_losses_and_gains_with_their_sign():
 def test_the_belief_can_be_false_true_undecided_or_both():
     low, high = (kind_of("Sigmoid", "sigmoid", [0.9, 0.9], kept) for kept in ([0.6, 0.7], [0.9, 0.95]))
     close = kind_of("Sigmoid", "sigmoid", [0.9, 0.9], [0.81, 0.9])
-    about = "^Here the belief"
-    assert (
-        said(low, LINEAR, FREE, about=about)
-        .partition(". ")[0]
-        .endswith("is false against Linear and Linear without bias")
-    )
-    assert " is true against Linear. Decisions" in said(high, LINEAR, about=about)
+    about = "^The belief"
+    assert "steadier is **false** here." in said(low, LINEAR, FREE, about=about)
+    assert "steadier is **true** here." in said(high, LINEAR, about=about)
     mixed = said(high, LINEAR, FREE, about=about)
-    assert " is true against Linear and false against Linear without bias. Decisions" in mixed
+    assert "is **true against “Linear” and false against “Linear without bias”** here." in mixed
     undecided = said(close, LINEAR, about=about)
-    assert " is undecided against Linear, since the seeds overlap. Decisions" in undecided
+    assert "is **undecided, since the seeds overlap** here." in undecided
     # 23 of 24 brightnesses at 0.6 or 0.7, brightness 1 itself at 1.
     low_end, high_end = ((23 * kept + 1) / 24 for kept in (0.6, 0.7))
     words = f"Sigmoid: {50 * (low_end + high_end):.1f} % ({100 * low_end:.1f} % to {100 * high_end:.1f} %)"

@@ -2,133 +2,52 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import shutil
-import socket
-import struct
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import browsing
 import pytest
-
-from nnlab.jobs import HOSTED_VARIABLE
-from nnlab.palette import THEMES
+from browsing import (
+    CHART,
+    DESK,
+    PATIENCE,
+    PHONE,
+    PICTURE,
+    STOP,
+    TRAIN,
+    Visit,
+    is_whole_png,
+    is_whole_svg,
+    leave,
+    open_page,
+    page_background,
+    picture,
+    png_size,
+    save_files,
+    wait_for_another_picture,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-ROOT = Path(__file__).parent.parent
-PATIENCE = 30.0  # seconds; far more than anything here takes
-DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 CHARTS_ON_FIRST_PAINT = 6
 LONG = 20_000  # steps; still on its way when the test is done with it, on any machine
-CHART = "[data-testid=stVegaLiteChart]"
-PICTURE = f"{CHART} > svg, {CHART} > canvas"
 VERDICT = ".st-key-verdict"
-TRAIN, STOP = ".st-key-train button", ".st-key-stop button"
 STRIP = ".st-key-chart_delta_strip"
 
-Visit = Callable[..., "Page"]
-
-
-def _do_without(reason: str) -> NoReturn:
-    """Skip on a machine that has no browser; where every check must run, fail."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if path is None:
-        _do_without(f"no browser: none of {', '.join(NAMES)} is on the PATH")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        _do_without("no playwright: install requirements-dev.txt")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=1) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
-
-
-@pytest.fixture(scope="module")
-def address(browser: Browser) -> Iterator[str]:
-    """Start the dashboard and give its address."""
-    port = _free_port()
-    address = f"http://localhost:{port}"
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard.py"]
-    command += ["--server.headless", "true", "--server.port", str(port)]
-    environment = {name: value for name, value in os.environ.items() if name != HOSTED_VARIABLE}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
-        try:
-            end = time.monotonic() + PATIENCE
-            while not _answers(f"{address}/_stcore/health"):
-                assert server.poll() is None, "the dashboard ended by itself"
-                assert time.monotonic() < end, "the dashboard does not answer"
-                time.sleep(0.05)
-            yield address
-        finally:
-            server.terminate()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-
-
-def open_page(browser: Browser, **options: Any) -> Page:
-    page = browser.new_context(**options).new_page()
-    page.set_default_timeout(1000 * PATIENCE)
-    return page
+browser, address = browsing.browser, browsing.address
 
 
 def wait_for_charts(page: Page) -> None:
-    page.locator(PICTURE).nth(CHARTS_ON_FIRST_PAINT - 1).wait_for()
+    browsing.wait_for_charts(page, CHARTS_ON_FIRST_PAINT)
 
 
 @pytest.fixture
 def visit(browser: Browser, address: str) -> Iterator[Visit]:
     """Give a function that opens the page by a link and waits for its charts."""
-    from playwright.sync_api import TimeoutError
-
     pages = []
 
     def go(query: str = "", **options: Any) -> Page:
@@ -140,26 +59,7 @@ def visit(browser: Browser, address: str) -> Iterator[Visit]:
 
     yield go
     for page in pages:
-        stop = page.locator(STOP)
-        if stop.count():
-            # The run may end by itself between the look and the click.
-            with contextlib.suppress(TimeoutError):
-                stop.click(timeout=3000)
-                page.locator(TRAIN).wait_for()
-        page.context.close()
-
-
-def picture(page: Page, chart: str) -> Locator:
-    return page.locator(f".st-key-chart_{chart} {CHART} > svg")
-
-
-def wait_for_another_picture(page: Page, chart: str, seen: str) -> str:
-    """Wait until a chart is drawn differently, and give what is drawn."""
-    page.wait_for_function(
-        "([selector, seen]) => (document.querySelector(selector) ?? {innerHTML: seen}).innerHTML != seen",
-        arg=[f".st-key-chart_{chart} {CHART} > svg", seen],
-    )
-    return picture(page, chart).inner_html()
+        leave(page)
 
 
 def step_slider(page: Page) -> Locator:
@@ -295,11 +195,11 @@ def test_a_phone_never_scrolls_sideways(phone: Phone) -> None:
 
 def test_page_and_charts_are_dark_where_the_visitor_likes_it_dark(visit: Visit) -> None:
     page = visit(color_scheme="dark")
-    red, green, blue = bytes.fromhex(THEMES["dark"].background.removeprefix("#"))
+    dark = "rgb({}, {}, {})".format(*page_background("dark"))
     color = "e => getComputedStyle(e).backgroundColor"
-    assert page.get_by_test_id("stApp").evaluate(color) == f"rgb({red}, {green}, {blue})"
+    assert page.get_by_test_id("stApp").evaluate(color) == dark
     backgrounds = page.locator(f"{CHART} > svg").evaluate_all(f"l => l.map({color})")
-    assert set(backgrounds) == {f"rgb({red}, {green}, {blue})"}
+    assert set(backgrounds) == {dark}
 
 
 # Files
@@ -311,12 +211,7 @@ def downloads(browser: Browser, address: str) -> dict[str, tuple[str, bytes]]:
     page = open_page(browser, viewport=DESK)
     page.goto(address)
     wait_for_charts(page)
-    page.locator(".st-key-download_delta_heatmap button").first.click()
-    files = {}
-    for kind in ("svg", "png", "csv"):
-        with page.expect_download() as waiting:
-            page.locator(f".st-key-{kind}_delta_heatmap button").first.click()
-        files[kind] = (waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes())
+    files = save_files(page, "delta_heatmap")
     page.context.close()
     return files
 
@@ -324,17 +219,15 @@ def downloads(browser: Browser, address: str) -> dict[str, tuple[str, bytes]]:
 def test_a_chart_is_downloaded_as_svg(downloads: dict[str, tuple[str, bytes]]) -> None:
     name, data = downloads["svg"]
     assert name == "digits-10x64-sigmoid-seed0-delta_heatmap.svg"
-    assert data.startswith(b"<svg")
-    assert data.rstrip().endswith(b"</svg>")
+    assert is_whole_svg(data)
     assert b"Error signal over layers and steps" in data
 
 
 def test_a_chart_is_downloaded_as_png(downloads: dict[str, tuple[str, bytes]]) -> None:
     name, data = downloads["png"]
-    width, height = struct.unpack(">II", data[16:24])
+    width, height = png_size(data)
     assert name == "digits-10x64-sigmoid-seed0-delta_heatmap.png"
-    assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    assert data.endswith(b"IEND\xaeB`\x82")
+    assert is_whole_png(data)
     assert width >= 1440
     assert height >= 600
 

@@ -122,7 +122,8 @@ class Address:
     def write(self) -> None:
         """Write all choices into the address in the browser."""
         said = {name: choice.field.format(self[name]) for name, choice in self.choices.items()}
-        wanted = {name: text for name, text in said.items() if text}
+        # Nothing chosen is a choice too, but for a run that there is not.
+        wanted = {name: text for name, text in said.items() if text or self.choices[name].default}
         present = {name: st.query_params.get_all(name) for name in st.query_params}
         if {n: v for n, v in present.items() if n not in FOREIGN} != {n: [v] for n, v in wanted.items()}:
             kept = {n: v for n, v in st.query_params.to_dict().items() if n in FOREIGN}

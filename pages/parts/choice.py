@@ -17,9 +17,18 @@ def widget_key(name: str) -> str:
     return f"field_{name}"
 
 
+def _comes_by_link() -> bool:
+    """Whether the visitor comes from another page by a link that says what to choose.
+
+    Streamlit forgets the widgets of a page that is left; the address of a page that is not left only
+    repeats the choice, or is a moment behind it.
+    """
+    return widget_key("depth") not in st.session_state and any(name in FIELDS for name in st.query_params)
+
+
 def current() -> ExperimentConfig:
-    """Give the chosen experiment; on the first visit from the address, else the first preset."""
-    if CONFIG not in st.session_state:
+    """Give the chosen experiment: at first, and after a link, from the address, else the first preset."""
+    if CONFIG not in st.session_state or _comes_by_link():
         query = {name: st.query_params.get_all(name) for name in st.query_params}
         default = PRESETS[FIRST_PRESET].config
         config, notes = ExperimentConfig.from_query(query, default)

@@ -72,7 +72,8 @@ def _data(config: ExperimentConfig) -> Data:
 def _data_of(address: Address, shown: tuple[Trajectory, ...]) -> Data:
     """Give the dots that the shown networks learned."""
     job = training.job(address, "dots")
-    if job is not None and job.trajectories is shown and job.plans[0].data is not None:
+    # Not `job.trajectories is shown`: a job that runs has replaced them since.
+    if job is not None and shown is not pair.stored("dots") and job.plans[0].data is not None:
         return job.plans[0].data
     config = shown[0].run.config
     assert config is not None
@@ -117,7 +118,7 @@ def _controls(address: Address) -> None:
 
 
 def _answer(shown: tuple[Trajectory, ...]) -> None:
-    if shown[0].run.config == DOTS:
+    if shown[0].run.config == DOTS and shown[0].run.status == shown[1].run.status == "completed":
         score = score_at(shown[1], DOTS.steps)
         answer("dots", score, percent(score))
 
