@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -143,6 +143,10 @@ class Sweep:
     images: int
     classes: int
     tau: float
+
+    def only(self, keys: Sequence[str]) -> Sweep:
+        """Give the same for some of the kinds."""
+        return replace(self, kinds=tuple(kind for kind in self.kinds if kind.key in keys))
 
     def accuracy(self, kind: Measured, brightness: float) -> np.ndarray:
         """Give the accuracies of a kind's networks at one of BRIGHTNESSES; shape (seeds,)."""

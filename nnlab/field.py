@@ -42,6 +42,8 @@ class Field:
             return ", ".join(self.options)
         if self.kind == "switch":
             return "true, false"
+        if self.kind == "names" and self.options:
+            return f"any of {', '.join(self.options)}"
         if self.kind in ("text", "names"):
             return "text"
         noun = "a whole number" if self.kind == "integer" else "a finite number"
@@ -92,7 +94,7 @@ class Field:
     def _check_names(self, value: object) -> tuple[str, ...]:
         if isinstance(value, str) or not isinstance(value, (tuple, list)):
             raise self.refuse(value)
-        if not all(isinstance(name, str) for name in value):
+        if not all(isinstance(name, str) and (not self.options or name in self.options) for name in value):
             raise self.refuse(value)
         return tuple(value)
 
@@ -136,7 +138,10 @@ class Field:
             raise self.refuse(text) from None
         if len(lines) > 1 or (text and not any(lines)):
             raise self.refuse(text)
-        return tuple(lines[0]) if lines else ()
+        names = tuple(lines[0]) if lines else ()
+        if self.options and not set(names) <= set(self.options):
+            raise self.refuse(text)
+        return names
 
     def _parse_number(self, text: str) -> int | float:
         pattern, read = (_INTEGER, int) if self.kind == "integer" else (_DECIMAL, float)

@@ -36,9 +36,9 @@ XOR = ExperimentConfig(
     loss="mse",
     record_every=3,
 )
-LINEAR_DEPTH = 6
+LINEAR_DEPTH = 1
 DOTS = ExperimentConfig(
-    dataset="circles",
+    dataset="moons",
     samples=400,
     noise=0.1,
     depth=2,

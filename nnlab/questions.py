@@ -89,8 +89,8 @@ _ENTRIES = (
     ),
     Question(
         "xor",
-        "XOR says 1 where exactly one of two inputs is 1. A network **without activation** gets **six "
-        "layers** to learn it. Saying one half for every case is an error of 0.25. How far does it come?",
+        "XOR says 1 where exactly one of two inputs is 1. The network **without activation** below stops at "
+        "an error of 0.25: it says one half for every case. How far does it come with **six** hidden layers?",
         "Train six linear layers",
         "its mean squared error at the end",
         (

@@ -12,6 +12,9 @@ from nnlab.network import Network
 from nnlab.palette import ZERO_COLOR, interpolate
 
 PADDING = 0.15  # of the points' extent on each side, so that no point lies on the frame
+# Two answers closer than this are no decision: it is what a linear network is left with at its optimum,
+# where rounding or the last steps of training would otherwise decide by chance.
+UNDECIDED_WITHIN = 1e-3
 MAX_SEGMENTS = 400  # marks of a boundary; more take the browser longer than a repaint may
 # Half a pixel of the drawn grid: a boundary bent by less cannot be seen to bend.
 STRAIGHT_PIXELS = 0.5
@@ -159,6 +162,12 @@ def boundary(network: Network, window: Window, resolution: int) -> np.ndarray:
         if len(segments) <= MAX_SEGMENTS:
             return segments
         resolution //= 2
+
+
+def is_undecided(network: Network, window: Window, resolution: int) -> bool:
+    """Whether a network says neither class anywhere in a window: every share is one half, or nearly so."""
+    shares = class_share(network, window, resolution)
+    return bool((np.abs(shares - 0.5) <= UNDECIDED_WITHIN).all())
 
 
 # The corners of a cell around its center; edge k runs from corner k to corner k + 1.

@@ -35,6 +35,7 @@ from nnlab.surface import (
     class_share,
     is_affine,
     is_straight,
+    is_undecided,
     neuron_maps,
     pixel_centers,
     right_share,
@@ -42,6 +43,7 @@ from nnlab.surface import (
     to_png_url,
 )
 
+WORDS_RESOLUTION = 8  # of a look over the plane that only words are made from
 RESOLUTION = 72  # pixels along a side of a surface; smoothed, steps of a seventieth cannot be seen
 NEURON_RESOLUTION = 32  # of a neuron's picture, which is a few millimeters wide
 MAX_DRAWN = 400  # points; each is a mark the browser must draw
@@ -142,8 +144,10 @@ def _check_points(points: np.ndarray, labels: np.ndarray) -> None:
 
 
 def _boundary_words(network: Network, segments: np.ndarray, window: Window) -> str:
+    if is_undecided(network, window, WORDS_RESOLUTION):
+        return "The network says one half everywhere in the picture: it has no boundary to draw"
     if not len(segments):
-        shares = class_share(network, window, 8)
+        shares = class_share(network, window, WORDS_RESOLUTION)
         if not np.isfinite(shares).any():
             return "The network's answer is undefined everywhere in the picture"
         word = CLASS_WORDS[int(np.nanmean(shares) > 0.5)]
@@ -231,7 +235,9 @@ def decision_surface(
     """
     _check_points(points, labels)
     shares = class_share(network, window, RESOLUTION)
-    segments = boundary(network, window, RESOLUTION)
+    # Where a network says one half everywhere, the rounding would be drawn as a boundary.
+    undecided = is_undecided(network, window, WORDS_RESOLUTION)
+    segments = np.empty((0, 4)) if undecided else boundary(network, window, RESOLUTION)
     drawn = spread(len(points), MAX_DRAWN)
     url = to_png_url(shares, _surface_stops(mode), 0.0, 1.0)
     corners = {"x": window.x_low, "x2": window.x_high, "y": window.y_low, "y2": window.y_high}

@@ -17,6 +17,7 @@ from nnlab.activations import ACTIVATIONS
 from nnlab.datasets import Data
 from nnlab.network import Layer, Network
 from nnlab.numerals import scientific
+from nnlab.surface import UNDECIDED_WITHIN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +36,6 @@ CLOSED_FORM = Network(
 )
 
 UNDECIDED = "undecided"
-# Two answers closer than this are no decision: it is what a linear network is left with at its optimum,
-# where rounding or the last steps of training would otherwise decide by chance.
-UNDECIDED_WITHIN = 1e-3
 # A loss within this share of the linear optimum has reached it: training nears it, but never to the digit.
 AT_OPTIMUM = 1e-3
 NEWTON_STEPS = 50  # Newton doubles its correct digits every step; a dozen are enough from any start below

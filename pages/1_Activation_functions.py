@@ -7,6 +7,7 @@ import streamlit as st
 from nnlab.jobs import warm_up
 from pages.parts import chain_rule, one_neuron, output_softmax, shapes
 from pages.parts.address import Address
+from pages.parts.menu import menu
 from pages.parts.section import still_section
 
 st.set_page_config("Activation functions · nnlab", "📉", layout="wide")
@@ -17,6 +18,7 @@ address = Address(
     *chain_rule.CHOICES,
     *output_softmax.CHOICES,
 )
+menu()
 st.title("Activation functions", anchor=False)
 st.markdown(
     "Every unit of a network bends what it gets. The bend decides what the network can learn, and its "

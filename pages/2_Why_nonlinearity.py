@@ -7,10 +7,12 @@ import streamlit as st
 from nnlab.jobs import warm_up
 from pages.parts import collapse, dots, xor
 from pages.parts.address import Address
+from pages.parts.menu import menu
 from pages.parts.section import live_section, still_section
 
 st.set_page_config("Why nonlinearity · nnlab", "📉", layout="wide")
 address = Address("nonlinearity", *collapse.CHOICES, *xor.CHOICES, *dots.CHOICES)
+menu()
 st.title("Why nonlinearity", anchor=False)
 st.markdown(
     "A network without activations multiplies and adds, layer after layer. How far does that go? Guess "

@@ -1457,7 +1457,8 @@ def test_a_later_look_shows_later_weights(section: str, monkeypatch: pytest.Monk
 
 @each_section
 def test_stop_ends_training_and_keeps_what_there_is(section: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = finished(press(running(section, monkeypatch), f"stop_{section}"), section)
+    monkeypatch.setattr(training, "STOP_PATIENCE", PATIENCE)
+    page = press(running(section, monkeypatch), f"stop_{section}")  # the same repaint offers Train
     assert_nothing_broke(page)
     assert job_of(page, section).status == "stopped"
     assert offered(page, section) == {f"train_{section}"}
@@ -1826,13 +1827,14 @@ def test_dots_of_ones_own_are_drawn_though_training_goes_on_meanwhile(
     hold(monkeypatch)
     page = press(own(monkeypatch, DRAWING), "train_dots")
     wait_until(lambda: has_records(page, "dots"))
-    job, choose_step = job_of(page, "dots"), pair.step
+    job, shown = job_of(page, "dots"), pair.shown
 
-    def overtaken(*arguments: Any, **options: Any) -> int:
+    def overtaken(*arguments: Any) -> Any:
+        found = shown(*arguments)
         job.trajectories = tuple(replace(trajectory) for trajectory in job.trajectories)
-        return choose_step(*arguments, **options)
+        return found
 
-    monkeypatch.setattr(pair, "step", overtaken)
+    monkeypatch.setattr(pair, "shown", overtaken)
     assert_nothing_broke(page.run())
     assert len(frames(charts(page)["dots_bent_surface"])["points"]) == len(DRAWING)
 

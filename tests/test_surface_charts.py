@@ -375,3 +375,12 @@ def test_while_training_the_points_do_not_change_with_the_network():
     still = decision_surface(RIGHT_HALF, CORNERS, XOR_LABELS, WINDOW, "light", "t", "n").frames["points"]
     assert list(still.columns) == list(one.columns)
     assert set(still["answer"]) == {"blue", "red"}
+
+
+def test_a_network_that_says_one_half_everywhere_has_no_boundary_of_rounding_errors():
+    noise = Network((Layer(np.array([[1e-9, -3e-9], [2e-9, 1e-9]]), np.array([1e-8, 1.1e-8])),))
+    chart = surface(noise, CORNERS, XOR_LABELS)
+    assert chart.frames["boundary"].empty
+    assert chart.alt_text.startswith("The network says one half everywhere")
+    assert "one half everywhere" in describe_surface(noise, CORNERS, XOR_LABELS, WINDOW)
+    assert not surface(RIGHT_HALF, CORNERS, XOR_LABELS).frames["boundary"].empty

@@ -15,6 +15,11 @@ from pages.parts.complaint import complain
 FOREIGN = ("embed", "embed_options")
 
 
+def _for_widget(value: Any) -> Any:
+    """Give a choice as Streamlit's widgets hold it: several options are a list."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 @dataclass(frozen=True)
 class Choice:
     """One choice of a lesson: what it may hold, and what it is on a first visit."""
@@ -79,7 +84,7 @@ class Address:
     def widget(self, name: str) -> dict[str, Any]:
         """Give what a choice's widget takes: label, key and help; the session holds its value."""
         field = self.choices[name].field
-        st.session_state.setdefault(self.key(name), self[name])
+        st.session_state.setdefault(self.key(name), _for_widget(self[name]))
         return {"label": field.label, "key": self.key(name), "help": field.help or None}
 
     def take(self, name: str, value: Any) -> Any:
@@ -117,7 +122,7 @@ class Address:
         """Set choices, widgets included; for callbacks."""
         st.session_state[self._home] = self.values | values
         for name, value in values.items():
-            st.session_state[self.key(name)] = list(value) if isinstance(value, tuple) else value
+            st.session_state[self.key(name)] = _for_widget(value)
 
     def write(self) -> None:
         """Write all choices into the address in the browser."""

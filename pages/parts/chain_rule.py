@@ -28,7 +28,7 @@ CHOICES = (
         1.0,
     ),
     Choice(Field("chain_seed", "integer", "Seed", "Another seed, another network.", low=0, high=999), 0),
-    Choice(Field("beside", "choice", "Beside the sigmoid", "", tuple(ACTIVATIONS)), "sigmoid"),
+    Choice(Field("beside", "choice", "Beside the sigmoid", "", tuple(ACTIVATIONS)), "relu"),
 )
 ASKED = {"layers": 10, "chain_phi": "sigmoid", "units": 64, "gain": 1.0}
 STEP_DEPTH = 4
@@ -75,7 +75,7 @@ def chain(address: Address) -> None:
 
 def step(address: Address) -> None:
     """Draw the section on the step function."""
-    st.subheader("Why is nobody using the step function?", anchor="step")
+    st.subheader("Why does nobody train the step function?", anchor="step")
     ask("step", lambda: address.change(beside="step"))
     other = address.select("beside", LABELS)
     from nnlab.autograd import gradients

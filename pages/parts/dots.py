@@ -23,7 +23,7 @@ SHAPES = ("circles", "moons", "spiral", "xor", "blobs")
 OWN = "own"
 BENT = tuple(name for name in ACTIVATIONS if name != "identity")
 CHOICES = (
-    Choice(Field("dots", "choice", "Dots", "", (*SHAPES, OWN)), "circles"),
+    Choice(Field("dots", "choice", "Dots", "", (*SHAPES, OWN)), DOTS.dataset),
     Choice(Field("noise", "number", "Noise", "How far dots stray.", low=0, high=1), DOTS.noise),
     Choice(Field("depth", "integer", "Depth: hidden layers", "", low=1, high=6), DOTS.depth),
     Choice(Field("width", "integer", "Width: units a layer", "", low=1, high=8), DOTS.width),
@@ -94,7 +94,8 @@ def dots(address: Address) -> None:
         st.skeleton(height=420)
         return
     if not live:
-        pair.say_difference(shown, 0, _config(address))
+        if not problem:
+            pair.say_difference(shown, 0, _config(address))
         _answer(shown)
     _pictures(shown, _data_of(address, shown), pair.step(shown, "dots", live=live), live=live)
 
@@ -118,7 +119,10 @@ def _controls(address: Address) -> None:
 
 
 def _answer(shown: tuple[Trajectory, ...]) -> None:
-    if shown[0].run.config == DOTS and shown[0].run.status == shown[1].run.status == "completed":
+    if (
+        shown[0].run.config == DOTS.replace(dataset="circles")
+        and shown[0].run.status == shown[1].run.status == "completed"
+    ):
         score = score_at(shown[1], DOTS.steps)
         answer("dots", score, percent(score))
 
@@ -139,7 +143,7 @@ def _pictures(shown: tuple[Trajectory, ...], data: Data, step: int, *, live: boo
         steps, norms = trajectory.run.series("delta_norm")
         names = [layer.name for layer in trajectory.run.layers]
         end = None if trajectory.run.config is None else trajectory.run.config.steps
-        title = f"Error signal, {words}"
+        title = f"{words}: error signal of each layer"
         chart = layer_gradients(steps, norms, names, mode(), end=end, title=title, name=f"{name}_gradients")
         picture(chart, trajectory.run.title, "dots", live=live)
         chart = replace(neuron_heatmaps(trajectory.at(step), window, mode()), name=f"{name}_neurons")
@@ -148,6 +152,6 @@ def _pictures(shown: tuple[Trajectory, ...], data: Data, step: int, *, live: boo
     phi = bent.run.config.activation if bent.run.config is not None else ""
     st.markdown(dots_words(shown, step))
     pair.side_by_side(
-        lambda: one(bent, f"with {ACTIVATIONS[phi].label}", "dots_bent"),
-        lambda: one(linear, "without activation", "dots_linear"),
+        lambda: one(bent, f"With {ACTIVATIONS[phi].label}", "dots_bent"),
+        lambda: one(linear, "Without activation", "dots_linear"),
     )

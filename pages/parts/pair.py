@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from nnlab.config import ExperimentConfig
+from nnlab.config import FIELDS, ExperimentConfig
 from nnlab.lessons import stored_pair
 from nnlab.trajectory import Trajectory
 from pages.parts import training
@@ -47,10 +47,16 @@ def say_difference(pair: tuple[Trajectory, ...], number: int, wanted: Experiment
     """Say how the network that is shown differs from the choice."""
     config = pair[number].run.config
     if config is not None and config != wanted:
-        fields = ", ".join(f"{field} {value}" for field, value in config.differences(wanted).items())
-        st.info(
-            f"The pictures below have {fields}. Press Train to see your choice.", icon=":material/history:"
-        )
+        st.info(differences(config, wanted), icon=":material/history:")
+
+
+def differences(shown: ExperimentConfig, wanted: ExperimentConfig) -> str:
+    """Say by which choices two experiments differ, and what to do; record_every is no visitor's choice."""
+    found = shown.differences(wanted)
+    said = [
+        f"{FIELDS[name].label.lower()} {value}" for name, value in found.items() if name != "record_every"
+    ]
+    return f"The pictures below have {', '.join(said)}. Press Train to see your choice."
 
 
 def side_by_side(*drawings: Callable[[], None]) -> None:

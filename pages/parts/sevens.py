@@ -27,12 +27,14 @@ from pages.parts.address import Address, Choice
 from pages.parts.figure import mode, picture
 from pages.parts.first_sight import let_paint
 from pages.parts.guess import answer, ask
+from pages.parts.pair import differences
 
 CHOICES = (
     Choice(Field("depth", "integer", "Depth: hidden layers", "", low=1, high=6), SEVENS.depth),
     Choice(Field("width", "integer", "Width: units a layer", "", low=4, high=128), SEVENS.width),
     Choice(Field("steps", "integer", "Steps", "", low=50, high=1000), SEVENS.steps),
     Choice(Field("seed", "integer", "First seed", f"{SEEDS} seeds are trained.", low=0, high=999), 0),
+    Choice(Field("kinds", "names", "Networks shown", "Any of the six.", tuple(KIND_WORDS)), ("tanh", "relu")),
     Choice(Field("at", "choice", "Read at brightness", "", tuple(f"{b:g}" for b in BRIGHTNESSES)), "1"),
     training.job_choice("sevens"),
 )
@@ -88,7 +90,7 @@ def sevens(address: Address) -> None:
     """Draw the section."""
     live = training.is_live(address, "sevens")
     st.subheader("Is a network with sigmoid more robust to brightness?", anchor="sevens")
-    ask("sevens", lambda: address.change(at=f"{ASKED:g}"))
+    ask("sevens", lambda: address.change(at=f"{ASKED:g}", kinds=tuple(KIND_WORDS)))
     columns = st.columns(4, gap="medium")
     for name, step, column in zip(("depth", "width", "steps", "seed"), (1, 4, 50, 1), columns, strict=True):
         with column:
@@ -97,13 +99,12 @@ def sevens(address: Address) -> None:
     training.messages(address, "sevens")
     networks, config = shown(address)
     if not live and config != _config(address):
-        fields = ", ".join(
-            f"{field} {value}" for field, value in config.differences(_config(address)).items()
-        )
-        st.info(
-            f"The pictures below have {fields}. Press Train to see your choice.", icon=":material/history:"
-        )
-    found = measured(networks)
+        st.info(differences(config, _config(address)), icon=":material/history:")
+    kinds = _kinds(address)
+    if not kinds:
+        st.info("Choose at least one kind of network; allowed: any of the six.")
+        return
+    found = measured(networks).only(kinds)
     label = f"digits, {config.depth} x {config.width}, {SEEDS} seeds from {config.seed}"
     _curves(address, found, label, live=live)
     if not live:
@@ -112,6 +113,17 @@ def sevens(address: Address) -> None:
             st.markdown(f":material/gavel: **The verdict, measured.** {headline}")
         st.markdown("\n".join(f"- {sentence}" for sentence in evidence))
     _why(found, label, live=live)
+
+
+def _kinds(address: Address) -> tuple[str, ...]:
+    chosen = st.pills(
+        options=list(KIND_WORDS),
+        format_func=KIND_WORDS.__getitem__,
+        selection_mode="multi",
+        wrap=True,
+        **address.widget("kinds"),
+    )
+    return tuple(address.take("kinds", tuple(kind for kind in KIND_WORDS if kind in chosen)))
 
 
 def _curves(address: Address, found: Sweep, label: str, *, live: bool) -> None:
@@ -123,7 +135,7 @@ def _curves(address: Address, found: Sweep, label: str, *, live: bool) -> None:
         "at", st.select_slider(options=[f"{b:g}" for b in BRIGHTNESSES], **address.widget("at"))
     )
     at = float(shown_at)
-    if at == ASKED:
+    if at == ASKED and len(found.kinds) == len(KIND_WORDS):
         lost = gap(found, "sigmoid", "identity", at)
         answer("sevens", lost, signed_percent(lost))
     st.dataframe(brightness_table(found, at), hide_index=True)

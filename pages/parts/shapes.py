@@ -14,7 +14,10 @@ from pages.parts.first_sight import let_paint
 from pages.parts.guess import answer, ask
 
 CHOICES = (
-    Choice(Field("show", "names", "Activations", "Any of the sixteen."), ("sigmoid", "tanh", "relu", "gelu")),
+    Choice(
+        Field("show", "names", "Activations", "Any of the sixteen.", tuple(ACTIVATIONS)),
+        ("tanh", "relu", "gelu"),
+    ),
     Choice(
         Field(
             "tau",
@@ -43,7 +46,7 @@ TABLE = (
 
 def shapes(address: Address) -> None:
     """Draw the section."""
-    st.subheader("Which shape, and why did each one come?", anchor="shapes")
+    st.subheader("What shapes are there, and what is each good for?", anchor="shapes")
     ask("slope", lambda: address.change(show=("sigmoid",)))
     chosen, tau = _choose(address)
     if not chosen:
@@ -77,7 +80,6 @@ def _formulas(chosen: tuple[str, ...]) -> None:
 def _choose(address: Address) -> tuple[tuple[str, ...], float]:
     labels = {name: entry.label for name, entry in ACTIVATIONS.items()}
     widget = address.widget("show")
-    st.session_state[widget["key"]] = [n for n in st.session_state[widget["key"]] if n in ACTIVATIONS]
     chosen = st.pills(options=list(labels), format_func=labels.__getitem__, selection_mode="multi", **widget)
     tau = address.slider("tau", step=0.0001)
     return address.take("show", tuple(name for name in ACTIVATIONS if name in chosen)), tau

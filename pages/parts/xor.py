@@ -34,7 +34,7 @@ CHOICES = (
 LOSSES = {"mse": "mean squared error", "cross_entropy": "cross-entropy"}
 LABELS = {name: ACTIVATIONS[name].label for name in BENT}
 TRUTH = ("x1", "x2", "target", "output", "probability_1", "class", "right")
-ASKED = {"linear_layers": LINEAR_DEPTH, "loss": "mse"}
+ASKED = {"linear_layers": 6, "loss": "mse"}
 
 
 def _config(address: Address) -> ExperimentConfig:
@@ -94,7 +94,7 @@ def _answer(shown: tuple[Trajectory, ...]) -> None:
     run = shown[0].run
     if run.status != "completed" or run.config is None:
         return  # stopped before the end that the question asks for
-    if run.config.depth == LINEAR_DEPTH and run.config.loss == "mse":
+    if run.config.depth == ASKED["linear_layers"] and run.config.loss == "mse":
         loss = float(run.records[-1].network["loss"])
         answer("xor", loss, scientific(loss))
 
