@@ -351,7 +351,8 @@ def test_hostile_words_never_reach_the_spec():
 
 def test_windows_of_points_of_any_size_can_be_drawn():
     for scale in (1e-6, 1e6):
-        chart = surface(RIGHT_HALF, CORNERS * scale, XOR_LABELS, window=window_of(CORNERS * scale))
+        steep = Network((Layer(np.array([[0.0, 0.0], [9.0 / scale, 0.0]]), np.array([0.0, -4.5])),))
+        chart = surface(steep, CORNERS * scale, XOR_LABELS, window=window_of(CORNERS * scale))
         json.dumps(chart.to_altair().to_dict(), allow_nan=False)
         assert len(chart.frames["boundary"])
 
