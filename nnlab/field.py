@@ -50,7 +50,8 @@ class Field:
         if self.above is not None:
             span = f"{noun} > {self.above:g}"
         elif self.high is not None:
-            span = f"{noun} from {self.low:,g} to {self.high:,.0f}"
+            high = f"{self.high:,.0f}" if self.high == int(self.high) else f"{self.high:g}"
+            span = f"{noun} from {self.low:,g} to {high}"
         else:
             span = f"{noun} >= {self.low:g}"
         return f"{span}, or {self.nothing}" if self.nothing else span

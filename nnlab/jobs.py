@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from nnlab.config import ExperimentConfig
-from nnlab.run import Run, StepRecord
+from nnlab.run import Run, StepRecord, is_probe_record
 from nnlab.trajectory import Plan, Trajectory
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,6 @@ LEASE_SECONDS = 120.0
 HOSTED_TIME_LIMIT = 60.0  # seconds a run may take on a public server
 HOSTED_MEMORY_LIMIT = 64_000_000  # bytes a run may take there
 HOSTED_VARIABLE = "NNLAB_HOSTED"
-MAX_PROBE_RECORDS = 60  # of 300 records (design.md, section 3)
 
 
 class Refused(ValueError):
@@ -38,13 +37,20 @@ def is_hosted() -> bool:
     return os.environ.get(HOSTED_VARIABLE, "") not in ("", "0", "false")
 
 
+def probe_records(config: ExperimentConfig) -> int:
+    """Count the records that take the costly diagnostics too."""
+    count = len(config.recorded_steps)
+    return sum(is_probe_record(number, last=number == count - 1) for number in range(count))
+
+
 def estimated_bytes(config: ExperimentConfig) -> int:
     """Estimate the memory of a run: weights with optimizer state, activations, and the record."""
     weights = 4 * 5 * config.weight_count  # float32: weight, gradient, two moments, one copy
     examples = max(config.batch_size, 1024)  # the probe set is larger than most batches
     # z, h and their gradients in float32, and the float64 copies that one layer's metrics take.
     activations = 4 * 4 * examples * config.width * config.depth + 4 * 8 * examples * config.width
-    record = 8 * (config.depth + 1) * (MAX_PROBE_RECORDS * 340 + 300 * 25)
+    records = len(config.recorded_steps)
+    record = 8 * (config.depth + 1) * (probe_records(config) * 340 + records * 25)
     return weights + activations + record
 
 
@@ -200,7 +206,7 @@ class GroupJob(Job):
     @property
     def estimated_bytes(self) -> int:
         """The memory it will take, kept weights included."""
-        kept = MAX_PROBE_RECORDS * 4 * sum(plan.config.weight_count for plan in self.plans)
+        kept = sum(4 * probe_records(plan.config) * plan.config.weight_count for plan in self.plans)
         return kept + sum(estimated_bytes(plan.config) for plan in self.plans)
 
     def _on_progress(self, trajectories: Sequence[Trajectory]) -> None:

@@ -86,7 +86,9 @@ def messages(address: Address, name: str, problem: str = "") -> None:
     if found is not None and found.is_active:
         progress(found)
     elif address[f"{name}_run"] and found is None:
-        st.info("That run is no longer in memory. Press Train: the same numbers come again.")
+        # What cannot be trained now, a visitor's own dots above all, does not come again.
+        promise = "" if problem else " Press Train: the same numbers come again."
+        st.info(f"That run is no longer in memory.{promise}")
     wrong = problem or st.session_state.get(f"error_{name}") or (found.error if found else "")
     if wrong:
         complain(wrong, name)
