@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -131,6 +132,8 @@ def dots_words(pair: Sequence[Trajectory], step: int) -> str:
         f"At step {step}, the network with {label} has **{percent(bent)}** of the test dots right, the same "
         f"network without any activation **{percent(linear)}**"
     )
+    if not math.isfinite(gap):
+        return f"{scores}: where a network's answers are not numbers, there is nothing to compare."
     if gap >= CLEAR_GAP:
         return f"{scores}: these dots need a boundary that bends, and without activation there is none."
     if gap <= -CLEAR_GAP:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from nnlab.questions import QUESTIONS
 def test_every_number_that_can_be_measured_has_exactly_one_answer(name):
     options = QUESTIONS[name].options
     ends = sorted((option.low, option.high) for option in options)
-    assert all(high == low for (_, high), (low, _) in zip(ends, ends[1:], strict=False))
+    assert all(high == low for (_, high), (low, _) in pairwise(ends))
     for option in options:
         inside = option.low if math.isfinite(option.low) else option.high - 1
         assert QUESTIONS[name].truth(inside) == option

@@ -177,7 +177,10 @@ def test_verdict_of_the_closed_form():
 
 def test_verdict_of_a_linear_network_at_its_optimum():
     said = xor_verdict(UNDECIDED, "cross_entropy")
-    assert "of a single layer without activations has a cross-entropy of 0.6931; it stands at 0.6931 (ln 2)" in said
+    assert (
+        "of a single layer without activations has a cross-entropy of 0.6931; it stands at 0.6931 (ln 2)"
+        in said
+    )
     assert "It gets 0 of 4 cases right, 4 undecided" in said
     assert "error of 0.25; it stands at 0.25," in xor_verdict(UNDECIDED, "mse")
 
