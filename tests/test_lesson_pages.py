@@ -1145,6 +1145,20 @@ def test_a_guess_before_the_button_is_judged_once_it_is_pressed(lesson: str) -> 
         assert all(said.startswith(":material/check_circle: You guessed right.") for said in answers)
 
 
+@pytest.mark.parametrize(
+    ("lesson", "query"),
+    [
+        ("activations", {"show": "sigmoid", "layers": "10", "beside": "step", "temperature": "5.0"}),
+        ("nonlinearity", {"bend": "relu", "E": "1.0", "H": "-3.0", "G": "0.0", "wrap": "relu"}),
+        ("sevens", {"at": "0.1", "kinds": ",".join(lessons.KINDS), "light": "0.5", "claim": "0.5"}),
+    ],
+)
+def test_no_question_is_answered_before_its_button_is_pressed(lesson: str, query: dict[str, str]) -> None:
+    page = visit(lesson, query)
+    assert not complaints(page)
+    assert not any(said_to(page, name) for name in LESSONS[lesson].questions)
+
+
 @pytest.mark.parametrize("name", ["xor", "dots"])
 def test_a_question_about_the_end_of_training_is_not_answered_before_it(
     name: str, monkeypatch: pytest.MonkeyPatch
