@@ -38,6 +38,8 @@ def percent(share: float) -> str:
         return scientific(share)
     if share == 0:
         return "0 %"
+    if 0.995 <= share < 1:
+        return f"{min(99.9, math.floor(1000 * share) / 10):.1f} %"  # all is said only of all
     return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.2g} %"
 
 

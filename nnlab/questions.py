@@ -143,8 +143,8 @@ _ENTRIES = (
         "the change of the whole network's outputs, as a share of their size,",
         (
             Option("yes, to within 1 %", -inf, 0.01),
-            Option("nearly, 1 % to 10 %", 0.01, 0.1),
-            Option("no, it changes by more than 10 %", 0.1, inf),
+            Option("nearly, 1 % to 5 %", 0.01, 0.05),
+            Option("no, it changes by more than 5 %", 0.05, inf),
         ),
     ),
 )

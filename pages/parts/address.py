@@ -94,7 +94,9 @@ class Address:
         except ValueError as error:
             complain(str(error), self.key(name))
             return self[name]
-        st.session_state[self._home] = self.values | {name: checked}
+        if checked != self[name]:
+            st.session_state[self._home] = self.values | {name: checked}
+            st.session_state[f"{self._home}_notes"] = []  # the link is no longer what is shown
         return checked
 
     def slider(self, name: str, step: float = 1) -> Any:

@@ -75,7 +75,9 @@ def _pictures(address: Address, followed: Followed, label: str) -> None:
         picture(difference_survives(followed, mode()), label, "follow")
     names = [layer.name for layer in followed.layers]
     widget = address.widget("layer")
-    st.session_state[widget["key"]] = min(st.session_state[widget["key"]], len(names))
+    if st.session_state[widget["key"]] not in range(1, len(names) + 1):
+        st.caption(f"There is no layer {st.session_state[widget['key']]} here; the output is shown.")
+        st.session_state[widget["key"]] = len(names)
     chosen = st.segmented_control(
         options=range(1, len(names) + 1),
         format_func=lambda number: names[number - 1],

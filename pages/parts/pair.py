@@ -43,20 +43,24 @@ def step(pair: tuple[Trajectory, ...], name: str, *, live: bool) -> int:
     )
 
 
-def say_difference(pair: tuple[Trajectory, ...], number: int, wanted: ExperimentConfig) -> None:
+def say_difference(
+    pair: tuple[Trajectory, ...], number: int, wanted: ExperimentConfig, subject: str = "The pictures below"
+) -> None:
     """Say how the network that is shown differs from the choice."""
     config = pair[number].run.config
     if config is not None and config != wanted:
-        st.info(differences(config, wanted), icon=":material/history:")
+        st.info(differences(config, wanted, subject), icon=":material/history:")
 
 
-def differences(shown: ExperimentConfig, wanted: ExperimentConfig) -> str:
+def differences(
+    shown: ExperimentConfig, wanted: ExperimentConfig, subject: str = "The pictures below"
+) -> str:
     """Say by which choices two experiments differ, and what to do; record_every is no visitor's choice."""
     found = shown.differences(wanted)
     said = [
         f"{FIELDS[name].label.lower()} {value}" for name, value in found.items() if name != "record_every"
     ]
-    return f"The pictures below have {', '.join(said)}. Press Train to see your choice."
+    return f"{subject} have {', '.join(said)}. Press Train to see your choice."
 
 
 def side_by_side(*drawings: Callable[[], None]) -> None:

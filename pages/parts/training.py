@@ -87,7 +87,7 @@ def messages(address: Address, name: str, problem: str = "") -> None:
         progress(found)
     elif address[f"{name}_run"] and found is None:
         # What cannot be trained now, a visitor's own dots above all, does not come again.
-        promise = "" if problem else " Press Train: the same numbers come again."
+        promise = "" if problem else " Press Train to train anew."
         st.info(f"That run is no longer in memory.{promise}")
     wrong = problem or st.session_state.get(f"error_{name}") or (found.error if found else "")
     if wrong:

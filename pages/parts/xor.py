@@ -69,8 +69,8 @@ def xor(address: Address) -> None:
         return
     if not live:
         linear = xor_plans(_config(address), address["linear_layers"], corner_data())[0].config
-        pair.say_difference(shown, 0, linear)
-        pair.say_difference(shown, 1, _config(address))
+        pair.say_difference(shown, 0, linear, "The pictures without activation")
+        pair.say_difference(shown, 1, _config(address), "The pictures with activation")
         _answer(shown)
     _pictures(shown, pair.step(shown, "xor", live=live), live=live)
     st.caption(separable_words())
