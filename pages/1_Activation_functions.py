@@ -18,7 +18,6 @@ address = Address(
     *chain_rule.CHOICES,
     *output_softmax.CHOICES,
 )
-menu()
 st.title("Activation functions", anchor=False)
 st.markdown(
     "Every unit of a network bends what it gets. The bend decides what the network can learn, and its "
@@ -31,5 +30,6 @@ still_section(address, one_neuron.one_neuron)
 still_section(address, chain_rule.chain)
 still_section(address, chain_rule.step)
 still_section(address, output_softmax.softmax)
+menu()
 address.write()
 warm_up()

@@ -12,7 +12,6 @@ from pages.parts.section import live_section, still_section
 
 st.set_page_config("Why nonlinearity · nnlab", "📉", layout="wide")
 address = Address("nonlinearity", *collapse.CHOICES, *xor.CHOICES, *dots.CHOICES)
-menu()
 st.title("Why nonlinearity", anchor=False)
 st.markdown(
     "A network without activations multiplies and adds, layer after layer. How far does that go? Guess "
@@ -24,5 +23,6 @@ still_section(address, collapse.collapsing)
 still_section(address, collapse.worked_example)
 live_section(address, "xor", xor.xor)
 live_section(address, "dots", dots.dots)
+menu()
 address.write()
 warm_up()

@@ -12,18 +12,17 @@ from pages.parts.section import live_section, still_section
 
 st.set_page_config("Lighter sevens · nnlab", "📉", layout="wide")
 address = Address("sevens", *sevens.CHOICES, *follow.CHOICES)
-menu()
 st.title("Lighter sevens", anchor=False)
 st.markdown(
     "Somebody says: *a sigmoid squashes a lighter and a darker image of the same 7 to nearly the same "
     "number, 0.992 and 0.994, so the network becomes robust to brightness. Without an activation it cannot.* "
-    "True or false? Digit classifiers of six kinds, trained on scanned digits at normal brightness, answer. "
-    "Here × 0.1 leaves a tenth of the ink, a lighter digit, and × 10 is ten times the ink."
+    "True or false? Digit classifiers of six kinds, trained on scanned digits at normal brightness, answer."
     "\n\n[Brightness](#sevens) · [Follow one image](#follow) · [The believer's neuron](#believer)"
 )
 address.show_notes()
 live_section(address, "sevens", sevens.sevens)
 still_section(address, follow.following)
 still_section(address, follow.believer)
+menu()
 address.write()
 warm_up()

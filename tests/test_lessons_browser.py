@@ -339,7 +339,7 @@ def test_dots_in_training_move_until_stop_and_a_reload_finds_them_again(visit: V
 def test_sevens_trained_to_the_end_get_a_verdict_of_their_own(visit: Visit) -> None:
     from playwright.sync_api import expect
 
-    page = visit(SEVENS, "steps=50&depth=1&width=8")
+    page = visit(SEVENS, "steps=50&depth=1&width=8&kinds=identity,sigmoid")
     verdict, note = page.locator(".st-key-verdict"), page.get_by_text("The pictures below have")
     expect_text(verdict, "The verdict, measured.")
     stored = re.findall(r"[\d.]+ %", verdict.inner_text())

@@ -179,7 +179,7 @@ def test_lost_and_high_values_are_said_and_high_ones_stay_in_the_picture():
     assert rows["value"].tolist() == [5.0, 0.4, 0.25]
     assert rows["shown"].tolist() == pytest.approx([0.625, 0.4, 0.25])  # 2.5 times the optimum
     assert any("2 values are not finite" in note for note in chart.notes)
-    assert any("1 values above 0.62" in note for note in chart.notes)
+    assert any("1 value above 0.62" in note for note in chart.notes)
 
 
 def test_curves_may_still_be_empty():

@@ -1,4 +1,4 @@
-"""The way between the lab and the lessons, in the page itself: on a phone the sidebar is closed."""
+"""The way on to the lab and the other lessons, at a page's end: on a phone the sidebar is closed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ PAGES = {
 
 def menu() -> None:
     """Draw a row of links to all pages."""
+    st.divider()
     with st.container(horizontal=True, gap="small", key="menu"):
         for page, label in PAGES.items():
             st.page_link(page, label=label, width="content")

@@ -112,6 +112,7 @@ def sevens(address: Address) -> None:
     networks, config = shown(address)
     if not live and config != _config(address):
         st.info(differences(config, _config(address)), icon=":material/history:")
+    st.caption("Brightness × 0.1 leaves a tenth of the ink, a lighter digit; × 10 is ten times the ink.")
     kinds = _kinds(address)
     if not kinds:
         st.info("Choose at least one kind of network; allowed: any of the six.")
