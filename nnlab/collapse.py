@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from nnlab.activations import ACTIVATIONS
 from nnlab.field import Field
 from nnlab.network import Layer, Network
 from nnlab.numerals import percent, scientific
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_HIDDEN_LAYERS = 10  # more boxes than this do not fit beside each other on a phone
 HIDDEN_WIDTH = Field("hidden widths", "integer", "Hidden widths", "", low=1, high=64)
@@ -380,6 +384,13 @@ def worked_steps(e: float, h: float, g: float, activation: str = "identity") -> 
     last = network.layers[-1]
     through = Step("The output", _sum_tex(last.weight[0], hidden.h[0], last.bias[0]), _plain(output.h[0, 0]))
     return (*before, through, *_multiplied_steps(), *_compared_steps(network, inputs))
+
+
+def worked_table(e: float, h: float, g: float, activation: str = "identity") -> pd.DataFrame:
+    """Give the rows of `worked_steps` as a table: description, formula (LaTeX), value; raises alike."""
+    import pandas as pd
+
+    return pd.DataFrame([vars(step) for step in worked_steps(e, h, g, activation)])
 
 
 def _example(e: float, h: float, g: float, activation: str) -> tuple[np.ndarray, Network]:

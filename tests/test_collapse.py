@@ -22,6 +22,7 @@ from nnlab.collapse import (
     rank_tolerance,
     singular_values,
     worked_steps,
+    worked_table,
 )
 from nnlab.network import Layer, Network, draw_network
 from nnlab.numerals import percent, scientific
@@ -375,3 +376,12 @@ def test_bad_inputs_of_the_example_are_named(arguments, message):
         worked_steps(*arguments)
     with pytest.raises(ValueError, match=re.escape(message)):
         example_words(*arguments)
+
+
+def test_the_worked_example_as_a_table_holds_its_steps():
+    table = worked_table(1.0, -3.0, 0.0, "relu")
+    steps = worked_steps(1.0, -3.0, 0.0, "relu")
+    assert list(table.columns) == ["description", "formula", "value"]
+    assert list(table.itertuples(index=False, name=None)) == [
+        (s.description, s.formula, s.value) for s in steps
+    ]

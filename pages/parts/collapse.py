@@ -13,6 +13,7 @@ from nnlab.collapse import (
     example_words,
     parse_widths,
     worked_steps,
+    worked_table,
 )
 from nnlab.field import Field
 from nnlab.lessons import COLLAPSE_DATA, collapse_problem
@@ -20,7 +21,7 @@ from nnlab.numerals import percent, scientific
 from pages.parts import pair
 from pages.parts.address import Address, Choice
 from pages.parts.complaint import complain
-from pages.parts.figure import mode, picture
+from pages.parts.figure import mode, picture, save_table
 from pages.parts.first_sight import let_paint
 from pages.parts.guess import answer, ask
 
@@ -110,3 +111,4 @@ def worked_example(address: Address) -> None:
             for step in worked_steps(e, h, g, address["wrap"])
         ]
     )
+    save_table(lambda: worked_table(e, h, g, address["wrap"]), "worked_example")

@@ -11,6 +11,8 @@ from nnlab.palette import Mode
 from nnlab.run import Run
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nnlab.chart import Chart
 
 
@@ -89,3 +91,23 @@ def _downloads(chart: Chart, subtitle: str, label: str) -> None:
             key=f"{ending}_{chart.name}",
             on_click="ignore",
         )
+
+
+def save_table(make_table: Callable[[], pd.DataFrame], name: str) -> None:
+    """Offer a table as CSV, in full precision; it is made when it is asked for."""
+
+    def content() -> bytes:
+        from nnlab import export
+
+        return export.to_csv(make_table())
+
+    st.download_button(
+        "Table (CSV)",
+        data=content,
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+        key=f"csv_{name}",
+    )

@@ -24,7 +24,7 @@ from nnlab.numerals import signed_percent
 from nnlab.trajectory import Plan
 from pages.parts import training
 from pages.parts.address import Address, Choice
-from pages.parts.figure import mode, picture
+from pages.parts.figure import mode, picture, save_table
 from pages.parts.first_sight import let_paint
 from pages.parts.guess import answer, ask
 from pages.parts.pair import differences
@@ -152,6 +152,8 @@ def _curves(address: Address, found: Sweep, label: str, *, live: bool) -> None:
         lost = gap(found, "sigmoid", "identity", at)
         answer("sevens", lost, signed_percent(lost))
     st.dataframe(brightness_table(found, at), hide_index=True)
+    if not live:
+        save_table(lambda: brightness_table(found, at), "brightness_table")
 
 
 def _why(found: Sweep, label: str, *, live: bool) -> None:

@@ -9,7 +9,7 @@ from nnlab.activations import ACTIVATIONS
 from nnlab.field import Field
 from nnlab.numerals import scientific
 from pages.parts.address import Address, Choice
-from pages.parts.figure import mode, picture
+from pages.parts.figure import mode, picture, save_table
 from pages.parts.first_sight import let_paint
 from pages.parts.guess import answer, ask
 
@@ -86,8 +86,6 @@ def _choose(address: Address) -> tuple[tuple[str, ...], float]:
 
 
 def _table(tau: float) -> None:
-    from nnlab import export
-
     table = facts_table(tau)
     st.markdown("**What each was made for, and what it costs**; click a column to sort")
     st.dataframe(
@@ -101,13 +99,4 @@ def _table(tau: float) -> None:
             for name in TABLE
         },
     )
-    st.download_button(
-        "Table (CSV)",
-        data=lambda: export.to_csv(table),
-        file_name="activations.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        type="tertiary",
-        on_click="ignore",
-        key="csv_facts",
-    )
+    save_table(lambda: table, "activations")

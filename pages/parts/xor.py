@@ -16,7 +16,7 @@ from nnlab.trajectory import Plan, Trajectory
 from nnlab.xor import CLOSED_FORM, CORNERS, TARGETS, corner_data, separable_words, truth_table, xor_verdict
 from pages.parts import pair, training
 from pages.parts.address import Address, Choice
-from pages.parts.figure import mode, picture
+from pages.parts.figure import mode, picture, save_table
 from pages.parts.guess import answer, ask
 
 BENT = tuple(name for name in ACTIVATIONS if name != "identity")
@@ -126,4 +126,6 @@ def _network(network: Network, title: str, name: str, loss: str, *, live: bool) 
     picture(surface, words, "xor", live=live)
     st.caption(xor_verdict(network, loss))
     st.dataframe(truth_table(network), hide_index=True, column_order=TRUTH, key=f"{name}_table")
+    if not live:
+        save_table(lambda: truth_table(network), f"{name}_truth_table")
     picture(replace(hidden_space(network, mode()), name=f"{name}_hidden"), words, "xor", live=live)
