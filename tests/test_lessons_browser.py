@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -478,3 +479,20 @@ def test_a_network_goes_from_a_lesson_to_the_lab_and_the_lab_leads_to_every_less
     page.wait_for_url("**/?v=1&**")
     said = query_of(page)
     assert (said["depth"], said["width"], said["activation"]) == ("8", "32", "tanh")
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "first"),
+    [
+        (NONLINEARITY, "worked_example", "description,formula,value"),
+        (NONLINEARITY, "xor_closed_truth_table", "x1,x2,target,h1,h2,output,class,right"),
+        (SEVENS, "brightness_table", "network,"),
+    ],
+)
+def test_a_table_is_a_file_at_a_press(visit: Visit, path: str, name: str, first: str) -> None:
+    page = visit(path)
+    with page.expect_download() as download:
+        page.locator(f".st-key-csv_{name} button").click()
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith(first)
+    assert len(lines) > 2

@@ -111,4 +111,5 @@ def worked_example(address: Address) -> None:
             for step in worked_steps(e, h, g, address["wrap"])
         ]
     )
-    save_table(lambda: worked_table(e, h, g, address["wrap"]), "worked_example")
+    wrap = address["wrap"]  # a download is made in another thread, which has no session to ask
+    save_table(lambda: worked_table(e, h, g, wrap), "worked_example")
