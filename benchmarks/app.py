@@ -139,39 +139,46 @@ def without_page() -> float:
     return float(done.stdout)
 
 
-def main(rounds: int) -> None:
-    """Print medians of interleaved rounds as JSON."""
+Note = Callable[[str, float], None]
+
+
+def compare(measure: Callable[[Any, str, str, Note], None]) -> None:
+    """Serve the floor and the app, let `measure(browser, floor, app, note)` note figures, print medians."""
     from playwright.sync_api import sync_playwright
 
     chromium = next(path for name in ("chromium", "google-chrome") if (path := shutil.which(name)))
     figures: dict[str, list[float]] = {}
-
-    def note(name: str, value: float) -> None:
-        figures.setdefault(name, []).append(value)
-
     with tempfile.TemporaryDirectory() as folder:
         floor_script = Path(folder) / "floor.py"
         floor_script.write_text(FLOOR)
         with (
             sync_playwright() as playwright,
             server(floor_script) as floor,
-            server(ROOT / "dashboard.py") as lab,
+            server(ROOT / "dashboard.py") as app,
         ):
             browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-            note("floor: first visit on a fresh server, words s", first_paint(browser, floor, "Verdict")[0])
-            note("lab: first visit on a fresh server, verdict s", first_paint(browser, lab, "Vanishing")[0])
-            for _ in range(rounds):
-                for name, address, words in (("floor", floor, "Verdict"), ("lab", lab, "Vanishing")):
-                    text, chart = first_paint(browser, address, words)
-                    note(f"{name}: opened to words s", text)
-                    note(f"{name}: opened to first chart s", chart)
-                note("floor: option chosen to repaint s", widget_change(browser, floor, 1, "chosen Healthy"))
-                note("lab: preset chosen to repaint s", widget_change(browser, lab, 6, "10 x 64 tanh"))
-            for _ in range(max(1, rounds // 2)):
-                for name, value in live(browser, lab).items():
-                    note(f"lab: training with the page open, {name}", value)
-                note("training without a page, steps/s", without_page())
+            measure(browser, floor, app, lambda name, value: figures.setdefault(name, []).append(value))
             browser.close()
-    print(
-        json.dumps({name: round(statistics.median(values), 2) for name, values in figures.items()}, indent=2)
-    )
+    medians = {name: round(statistics.median(values), 2) for name, values in figures.items()}
+    print(json.dumps(medians, indent=2))
+
+
+def main(rounds: int) -> None:
+    """Print medians of interleaved rounds as JSON."""
+
+    def measure(browser: Any, floor: str, lab: str, note: Note) -> None:
+        note("floor: first visit on a fresh server, words s", first_paint(browser, floor, "Verdict")[0])
+        note("lab: first visit on a fresh server, verdict s", first_paint(browser, lab, "Vanishing")[0])
+        for _ in range(rounds):
+            for name, address, words in (("floor", floor, "Verdict"), ("lab", lab, "Vanishing")):
+                text, chart = first_paint(browser, address, words)
+                note(f"{name}: opened to words s", text)
+                note(f"{name}: opened to first chart s", chart)
+            note("floor: option chosen to repaint s", widget_change(browser, floor, 1, "chosen Healthy"))
+            note("lab: preset chosen to repaint s", widget_change(browser, lab, 6, "10 x 64 tanh"))
+        for _ in range(max(1, rounds // 2)):
+            for name, value in live(browser, lab).items():
+                note(f"lab: training with the page open, {name}", value)
+            note("training without a page, steps/s", without_page())
+
+    compare(measure)

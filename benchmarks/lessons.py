@@ -6,15 +6,10 @@ machine, since absolute times say little on a shared one.
 
 from __future__ import annotations
 
-import json
-import shutil
-import statistics
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from benchmarks.app import ARGUMENTS, FLOOR, ROOT, first_paint, server, wait
+from benchmarks.app import Note, compare, first_paint, wait
 
 # By page: its first words, and the widgets to move with what the page says before and after.
 PAGES = {
@@ -80,37 +75,20 @@ def live(browser: Any, address: str) -> dict[str, float]:
 
 def main(rounds: int) -> None:
     """Print medians of interleaved rounds as JSON."""
-    from playwright.sync_api import sync_playwright
 
-    chromium = next(path for name in ("chromium", "google-chrome") if (path := shutil.which(name)))
-    figures: dict[str, list[float]] = {}
+    def measure(browser: Any, floor: str, app: str, note: Note) -> None:
+        for _ in range(rounds):
+            text, chart = first_paint(browser, floor, "Verdict")
+            note("floor: opened to words s", text)
+            note("floor: opened to first chart s", chart)
+            for name, words in PAGES.items():
+                text, chart = first_paint(browser, app + name, words)
+                note(f"{name}: opened to words s", text)
+                note(f"{name}: opened to first chart s", chart)
+                for key, after in SLIDERS[name]:
+                    note(f"{name}: {key} moved to repaint s", slider(browser, app + name, key, after))
+        for _ in range(max(1, rounds // 2)):
+            for name, value in live(browser, app).items():
+                note(f"dots in training: {name}", value)
 
-    def note(name: str, value: float) -> None:
-        figures.setdefault(name, []).append(value)
-
-    with tempfile.TemporaryDirectory() as folder:
-        floor_script = Path(folder) / "floor.py"
-        floor_script.write_text(FLOOR)
-        with (
-            sync_playwright() as playwright,
-            server(floor_script) as floor,
-            server(ROOT / "dashboard.py") as lab,
-        ):
-            browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-            for _ in range(rounds):
-                text, chart = first_paint(browser, floor, "Verdict")
-                note("floor: opened to words s", text)
-                note("floor: opened to first chart s", chart)
-                for name, words in PAGES.items():
-                    text, chart = first_paint(browser, lab + name, words)
-                    note(f"{name}: opened to words s", text)
-                    note(f"{name}: opened to first chart s", chart)
-                    for key, after in SLIDERS[name]:
-                        note(f"{name}: {key} moved to repaint s", slider(browser, lab + name, key, after))
-            for _ in range(max(1, rounds // 2)):
-                for name, value in live(browser, lab).items():
-                    note(f"dots in training: {name}", value)
-            browser.close()
-    print(
-        json.dumps({name: round(statistics.median(values), 2) for name, values in figures.items()}, indent=2)
-    )
+    compare(measure)

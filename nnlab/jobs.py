@@ -7,6 +7,7 @@ import os
 import secrets
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ class Progress:
 
 
 @dataclass
-class Job:
+class Job(ABC):
     """Work on its way. All fields are written by its worker and read by pages."""
 
     id: str = field(default_factory=lambda: secrets.token_urlsafe(9))
@@ -82,23 +83,23 @@ class Job:
     _changed: threading.Event = field(default_factory=threading.Event)
 
     @property
+    @abstractmethod
     def steps(self) -> int:
         """All steps there are to do."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def steps_done(self) -> int:
         """The steps that are done."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def estimated_bytes(self) -> int:
         """The memory it will take."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _train(self, time_limit: float | None) -> str:
         """Do the work and give its status."""
-        raise NotImplementedError
 
     @property
     def is_active(self) -> bool:

@@ -31,7 +31,8 @@ LAYERS = (
     ("gradient_charts", "histogram_charts", "line_charts", "unit_charts", "jobs"),
     (
         "activation_charts", "neuron_charts", "softmax_charts", "chain_charts", "collapse_charts",
-        "xor_charts", "surface_charts", "brightness_charts", "followed_charts",
+        "xor_charts", "surface_charts", "neuron_map_charts", "signal_charts", "brightness_charts",
+        "followed_charts",
     ),
     ("charts",),
     ("export",),
@@ -43,6 +44,7 @@ TORCH_FREE = (
     "network", "weights", "trajectory", "lessons", "chain", "collapse", "xor", "surface", "points", "neuron",
     "softmax", "brightness", "activation_facts", "activation_charts", "neuron_charts", "softmax_charts",
     "chain_charts", "collapse_charts", "xor_charts", "surface_charts", "brightness_charts", "questions",
+    "neuron_map_charts", "signal_charts",
     "followed", "followed_charts", "brightness_words",
 )  # fmt: skip
 REGISTRIES = ("activations", "initializers", "datasets", "metrics")

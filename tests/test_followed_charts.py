@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import replace
@@ -10,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import vl_convert
+from chart_checks import assert_charts_explain_themselves
 
 from nnlab.brightness_words import share_words
 from nnlab.chart import Chart
@@ -39,19 +39,7 @@ def every_chart(followed: Followed, mode: Mode) -> list[Chart]:
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_every_chart_compiles_and_explains_itself(followed, mode):
-    charts = every_chart(followed, mode)
-    assert len({chart.name for chart in charts}) == len(charts)
-    for chart in charts:
-        assert chart.spec["config"]["background"] == THEMES[mode].background
-        assert chart.spec["width"] == "container"
-        assert chart.title
-        assert len(chart.how_to_read) > 100
-        assert re.search(r"\d", chart.alt_text)
-        assert len(chart.make_table())
-        assert sum(map(len, chart.frames.values())) < 1000
-        drawn = standalone_spec(chart, "")
-        json.dumps(drawn, allow_nan=False)
-        assert vl_convert.vegalite_to_svg(drawn).count("<path") > 3
+    assert_charts_explain_themselves(every_chart(followed, mode), mode)
 
 
 # --- one image

@@ -35,6 +35,7 @@ from nnlab.points import points_from_csv, points_from_drawing, to_data
 from nnlab.questions import QUESTIONS
 from pages.parts import (
     chain_rule,
+    classifiers,
     collapse,
     dots,
     first_sight,
@@ -160,7 +161,7 @@ def _no_pause() -> Iterator[None]:
 
     # BLAS threads that wait for each other on a busy machine would take half of the time of this file.
     with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
-        patch.setattr(sevens, "sweep", sweep_once)
+        patch.setattr(classifiers, "sweep", sweep_once)
         patch.setattr(first_sight, "PAINT_SECONDS", 0.0)
         patch.delenv(jobs.HOSTED_VARIABLE, raising=False)
         yield

@@ -128,7 +128,9 @@ def _answer(shown: tuple[Trajectory, ...]) -> None:
 
 
 def _pictures(shown: tuple[Trajectory, ...], data: Data, step: int, *, live: bool) -> None:
-    from nnlab.surface_charts import decision_surface, layer_gradients, neuron_heatmaps
+    from nnlab.neuron_map_charts import neuron_heatmaps
+    from nnlab.signal_charts import layer_gradients
+    from nnlab.surface_charts import decision_surface
 
     bent, linear = shown
     points, labels = all_points(data)

@@ -11,7 +11,7 @@ from nnlab.field import Field
 from nnlab.followed import Followed, believers_neuron, follow
 from nnlab.lessons import KIND_WORDS, SEEDS
 from nnlab.numerals import percent
-from pages.parts import sevens
+from pages.parts import classifiers
 from pages.parts.address import Address, Choice
 from pages.parts.figure import mode, picture
 from pages.parts.guess import answer, ask
@@ -38,15 +38,15 @@ def following(address: Address) -> None:
     st.subheader("Where does the difference go?", anchor="follow")
     ask("survives", lambda: address.change(light=0.5, kind="sigmoid", which=1))
     _controls(address)
-    networks, _ = sevens.shown(address)
+    networks, _ = classifiers.shown(address)
     network = networks[address["kind"]][address["which"] - 1]
     factors = (address["light"], 1.0, address["dark"])
-    followed = follow(network, sevens.images().x[address["image"]], factors)
+    followed = follow(network, classifiers.images().x[address["image"]], factors)
     if (address["light"], address["kind"], address["which"]) == (0.5, "sigmoid", 1):
         left = float(followed.layers[-1].h_difference[0])
         answer("survives", left, percent(left))
     label = f"image {address['image']}, {KIND_WORDS[address['kind']]}, seed {address['which']}"
-    st.markdown(f"Test image {address['image']} shows a **{sevens.images().y[address['image']]}**.")
+    st.markdown(f"Test image {address['image']} shows a **{classifiers.images().y[address['image']]}**.")
     st.markdown("\n".join(f"- {sentence}" for sentence in follow_words(followed)))
     _pictures(address, followed, label)
 
@@ -92,8 +92,8 @@ def believer(address: Address) -> None:
     st.subheader("But I have seen 0.992 and 0.994", anchor="believer")
     ask("believer", lambda: address.change(claim=0.5))
     address.slider("claim", step=0.05)
-    networks, _ = sevens.shown(address)
-    example = believers_neuron(networks["sigmoid"], sevens.images().x, address["claim"])
+    networks, _ = classifiers.shown(address)
+    example = believers_neuron(networks["sigmoid"], classifiers.images().x, address["claim"])
     if address["claim"] == 0.5:
         moved = float(example.followed.layers[-1].h_difference[0])
         answer("believer", moved, percent(moved))

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from nnlab.brightness import BRIGHTNESSES, Group, Sweep, brightness_table, gap, sweep
+from nnlab.brightness import BRIGHTNESSES, Sweep, brightness_table, gap
 from nnlab.brightness_words import verdict
 from nnlab.config import ExperimentConfig
-from nnlab.datasets import Data, load_pixels
 from nnlab.field import Field
-from nnlab.lessons import (
-    KIND_WORDS,
-    SEEDS,
-    SEVENS,
-    Images,
-    by_kind,
-    sevens_plans,
-    stored_images,
-    stored_sevens,
-)
-from nnlab.network import Network
+from nnlab.lessons import KIND_WORDS, SEEDS, SEVENS, sevens_plans
 from nnlab.numerals import signed_percent
 from nnlab.trajectory import Plan
-from pages.parts import training
+from pages.parts import classifiers, training
 from pages.parts.address import Address, Choice
 from pages.parts.figure import mode, picture, save_table
 from pages.parts.first_sight import let_paint
@@ -39,23 +28,6 @@ CHOICES = (
     training.job_choice("sevens"),
 )
 ASKED = 0.1
-Networks = dict[str, tuple[Network, ...]]
-
-
-@st.cache_resource(show_spinner=False)
-def images() -> Images:
-    """Read the test images; they are shared, and nobody changes them."""
-    return stored_images()
-
-
-@st.cache_resource(show_spinner=False)
-def _stored() -> Networks:
-    return stored_sevens()
-
-
-@st.cache_resource(show_spinner=False)
-def _pixels() -> Data:
-    return load_pixels()
 
 
 def _config(address: Address) -> ExperimentConfig:
@@ -64,38 +36,7 @@ def _config(address: Address) -> ExperimentConfig:
 
 
 def _plans(address: Address) -> tuple[Plan, ...]:
-    return sevens_plans(_config(address), _pixels())
-
-
-def shown(address: Address) -> tuple[Networks, ExperimentConfig]:
-    """Give the networks to draw, by kind, and their experiment: the latest job's, else the stored ones."""
-    job = training.job(address, "sevens")
-    if job is not None and job.trajectories and all(t.steps for t in job.trajectories):
-        config = job.plans[0].config
-        return by_kind([t.last for t in job.trajectories]), config.replace(activation=SEVENS.activation)
-    return _stored(), SEVENS
-
-
-def _measure(networks: Networks) -> Sweep:
-    groups = [Group(kind, KIND_WORDS[kind], found) for kind, found in networks.items()]
-    return sweep(groups, images().x, images().y)
-
-
-@st.cache_resource(show_spinner=False)
-def _stored_sweep() -> Sweep:
-    return _measure(_stored())
-
-
-def measured(networks: Networks) -> Sweep:
-    """Measure all kinds at all brightnesses, once for the same networks."""
-    if networks is _stored():
-        return _stored_sweep()
-    first = networks["sigmoid"][0]
-    kept = st.session_state.get("sevens_measured")
-    if kept is None or kept[0] is not first:
-        kept = (first, _measure(networks))
-        st.session_state["sevens_measured"] = kept
-    return kept[1]
+    return sevens_plans(_config(address), classifiers.pixels())
 
 
 def sevens(address: Address) -> None:
@@ -109,7 +50,7 @@ def sevens(address: Address) -> None:
             address.slider(name, step=step)
     training.train_or_stop(address, "sevens", lambda: _plans(address))
     training.messages(address, "sevens")
-    networks, config = shown(address)
+    networks, config = classifiers.shown(address)
     if not live and config != _config(address):
         st.info(differences(config, _config(address)), icon=":material/history:")
     st.caption("Brightness × 0.1 leaves a tenth of the ink, a lighter digit; × 10 is ten times the ink.")
@@ -117,7 +58,7 @@ def sevens(address: Address) -> None:
     if not kinds:
         st.info("Choose at least one kind of network; allowed: any of the six.")
         return
-    found = measured(networks).only(kinds)
+    found = classifiers.measured(networks).only(kinds)
     label = f"digits, {config.depth} x {config.width}, {SEEDS} seeds from {config.seed}"
     _curves(address, found, label, live=live)
     if not live:

@@ -1,0 +1,63 @@
+"""The digit classifiers a visitor sees: the latest job's or the stored ones, and what is measured of them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from nnlab.brightness import Group, Sweep, sweep
+from nnlab.config import ExperimentConfig
+from nnlab.datasets import Data, load_pixels
+from nnlab.lessons import KIND_WORDS, SEVENS, Images, by_kind, stored_images, stored_sevens
+from nnlab.network import Network
+from pages.parts import training
+from pages.parts.address import Address
+
+Networks = dict[str, tuple[Network, ...]]
+
+
+@st.cache_resource(show_spinner=False)
+def images() -> Images:
+    """Read the test images; they are shared, and nobody changes them."""
+    return stored_images()
+
+
+@st.cache_resource(show_spinner=False)
+def _stored() -> Networks:
+    return stored_sevens()
+
+
+@st.cache_resource(show_spinner=False)
+def pixels() -> Data:
+    """Load what the classifiers learn from; it is shared, and nobody changes it."""
+    return load_pixels()
+
+
+def shown(address: Address) -> tuple[Networks, ExperimentConfig]:
+    """Give the networks to draw, by kind, and their experiment: the latest job's, else the stored ones."""
+    job = training.job(address, "sevens")
+    if job is not None and job.trajectories and all(t.steps for t in job.trajectories):
+        config = job.plans[0].config
+        return by_kind([t.last for t in job.trajectories]), config.replace(activation=SEVENS.activation)
+    return _stored(), SEVENS
+
+
+def _measure(networks: Networks) -> Sweep:
+    groups = [Group(kind, KIND_WORDS[kind], found) for kind, found in networks.items()]
+    return sweep(groups, images().x, images().y)
+
+
+@st.cache_resource(show_spinner=False)
+def _stored_sweep() -> Sweep:
+    return _measure(_stored())
+
+
+def measured(networks: Networks) -> Sweep:
+    """Measure all kinds at all brightnesses, once for the same networks."""
+    if networks is _stored():
+        return _stored_sweep()
+    first = networks["sigmoid"][0]
+    kept = st.session_state.get("sevens_measured")
+    if kept is None or kept[0] is not first:
+        kept = (first, _measure(networks))
+        st.session_state["sevens_measured"] = kept
+    return kept[1]
