@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
@@ -16,6 +17,9 @@ PRE_ACTIVATION_EDGES = np.linspace(-6.0, 6.0, 61)
 BOUNDED_BINS = 50
 UNBOUNDED_EDGES = np.linspace(-3.0, 6.0, 91)
 MAGNITUDE_EDGES = np.linspace(-20.0, 4.0, 97)
+# The upper half of a float32: sign, exponent and seven digits of the mantissa.
+KEY_SHIFT = 16
+UNSETTLED = 255  # above every number of rows
 
 
 def bin_edges(quantity: str, activation: str) -> np.ndarray:
@@ -49,17 +53,49 @@ def bin_rows(quantity: str, activation: str) -> tuple[np.ndarray, np.ndarray]:
 
 def count(values: np.ndarray, quantity: str, activation: str) -> np.ndarray:
     """Count values of any shape into the rows of `bin_rows`; the counts add up to values.size."""
+    if values.dtype != np.float32:
+        return _count_exactly(values, quantity, activation)
+    table = _rows_by_key(quantity, activation)
+    flat = np.ascontiguousarray(values).reshape(-1)
+    rows = table[flat.view(np.uint32) >> KEY_SHIFT]
+    counts = np.bincount(rows, minlength=UNSETTLED + 1)
+    unsettled = flat[rows == UNSETTLED] if counts[UNSETTLED] else flat[:0]
+    exact = _count_exactly(unsettled, quantity, activation)
+    return np.asarray(counts[: len(exact)] + exact)
+
+
+@cache
+def _rows_by_key(quantity: str, activation: str) -> np.ndarray:
+    """Give the row of every float32 by its upper 16 bits, UNSETTLED where the lower ones decide.
+
+    Floats are ordered as their bits are, so that a key whose smallest and largest number fall into the same
+    row settles it for all between; an edge unsettles but one key in 128.
+    """
+    keys = np.arange(2**16, dtype=np.uint32) << KEY_SHIFT
+    with np.errstate(invalid="ignore"):  # NaNs of all kinds are among them
+        first = _row_of_each(keys.view(np.float32), quantity, activation)
+        last = _row_of_each((keys | (2**KEY_SHIFT - 1)).view(np.float32), quantity, activation)
+    return np.where(first == last, first, UNSETTLED).astype(np.uint8)
+
+
+def _count_exactly(values: np.ndarray, quantity: str, activation: str) -> np.ndarray:
+    rows = _row_of_each(values, quantity, activation)
+    return np.bincount(rows, minlength=len(bin_rows(quantity, activation)[0])).astype(np.int64)
+
+
+def _row_of_each(values: np.ndarray, quantity: str, activation: str) -> np.ndarray:
+    """Give the number of the row of `bin_rows` that each value falls into."""
     flat = np.asarray(values, dtype=np.float64).ravel()
     edges = bin_edges(quantity, activation)
-    finite = flat[np.isfinite(flat)]
-    outside = [flat.size - finite.size]
-    zeros: list[int] = []
-    if quantity in LOG_QUANTITIES:
-        magnitude = np.abs(finite[finite != 0])
-        zeros = [finite.size - magnitude.size]
-        finite = np.log10(magnitude)
+    is_log = quantity in LOG_QUANTITIES
+    is_finite = np.isfinite(flat)
+    is_placed = is_finite & (flat != 0) if is_log else is_finite
+    placed = np.log10(np.abs(flat[is_placed])) if is_log else flat[is_placed]
     # Bins are [left, right) and the last one is closed; position 0 is underflow.
-    position = np.searchsorted(edges, finite, side="right")
-    position[finite == edges[-1]] -= 1
-    inner = np.bincount(position, minlength=len(edges) + 1)
-    return np.concatenate([zeros, inner, outside]).astype(np.int64)
+    position = np.searchsorted(edges, placed, side="right")
+    position[placed == edges[-1]] -= 1
+    rows = np.full(flat.shape, len(edges) + 1 + is_log, dtype=np.int64)  # the last row: not finite
+    rows[is_placed] = position + is_log
+    if is_log:
+        rows[flat == 0] = 0
+    return rows

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnlab.samples import NAN, LayerSample, NetworkSample, norm
+from nnlab.samples import NAN, SATURATION_TAU, LayerSample, NetworkSample, norm
 
 if TYPE_CHECKING:
     import torch
 
 # Sokar et al. 2023: a unit is dormant below this share of its layer's mean activity.
 DORMANT_TAU = 0.025
+# float64's eps times the modest factor of LAPACK's bound on symmetric eigenvalues.
+EIGENVALUE_ROUNDING = 1e-15
+# As close as float64 networks are compared with other programs.
+RANK_TOLERANCE = 1e-10
 
 
 def _ratio(above: float, below: float) -> float:
@@ -33,8 +37,18 @@ def _share(where: torch.Tensor, sample: LayerSample) -> float:
 
 
 def _units(where: torch.Tensor, sample: LayerSample) -> float:
-    """Count the units for which `where`, boolean (examples, units), holds for every example."""
-    return NAN if sample.is_undefined else float(where.all(dim=0).sum())
+    """Count the units for which `where`, boolean (units,), holds."""
+    return NAN if sample.is_undefined else float(where.sum())
+
+
+def _stuck_units(sample: LayerSample) -> float:
+    if sample.slope_sup == 0:  # the step function: flat everywhere, by definition
+        return _units(sample.steepest == 0, sample)
+    return _units(sample.steepest < SATURATION_TAU * sample.slope_sup, sample)
+
+
+def _silent_units(sample: LayerSample) -> float:
+    return NAN if sample.h.isnan().any() else _units(sample.h.abs().amax(dim=0) == 0, sample)
 
 
 def _saturation_low(sample: LayerSample) -> float:
@@ -46,7 +60,7 @@ def _saturation_high(sample: LayerSample) -> float:
 
 
 def _dead_fraction(sample: LayerSample) -> float:
-    return _units(sample.slope == 0, sample) / sample.z.shape[1]
+    return _units(sample.steepest == 0, sample) / sample.z.shape[1]
 
 
 def _dormant_fraction(sample: LayerSample) -> float:
@@ -59,14 +73,39 @@ def _dormant_fraction(sample: LayerSample) -> float:
 def _effective_rank(sample: LayerSample) -> float:
     import torch
 
-    if not sample.h64.isfinite().all():
+    h = sample.h64
+    if not h.isfinite().all():
         return NAN
-    singular = torch.linalg.svdvals(sample.h64)
+    singular = _quick_singular_values(h)
+    if singular is None:
+        singular = torch.linalg.svdvals(h)
     total = singular.sum()
     if total == 0:
         return NAN
     share = singular[singular > 0] / total
     return float(torch.exp(-(share * share.log()).sum()))
+
+
+def _quick_singular_values(h: torch.Tensor) -> torch.Tensor | None:
+    """Give the singular values of h (examples, units), float64, None where this way is not exact enough.
+
+    They are the roots of the eigenvalues of h^T h, which takes half the time; but what rounding does to an
+    eigenvalue, about 1e-15 of the largest one, weighs heavily in the root of a small one.
+    """
+    import torch
+
+    if h.shape[0] < h.shape[1]:
+        return None
+    eigenvalues = torch.linalg.eigvalsh(h.T @ h).flip(0)
+    if not eigenvalues[0] > 0:
+        return None
+    rounding = eigenvalues[0] * EIGENVALUE_ROUNDING
+    if not eigenvalues[-1] > rounding:
+        return None
+    singular = eigenvalues.sqrt()
+    share = singular / singular.sum()
+    wrong = rounding / (2 * singular) / singular.sum()
+    return singular if float((wrong * (1 - share.log())).sum()) < RANK_TOLERANCE else None
 
 
 def _mean_cosine(sample: LayerSample) -> float:
@@ -107,17 +146,19 @@ def _gradient_ratio(sample: NetworkSample) -> float:
 
 
 def _vanishing_index(sample: NetworkSample) -> float:
-    layer = np.arange(1, len(sample.delta_rms) + 1, dtype=float)
-    usable = np.isfinite(sample.delta_rms) & (sample.delta_rms > 0)
-    if usable.sum() < 2:
+    rms = sample.delta_rms
+    layer = np.arange(len(rms), dtype=float)
+    usable = (rms > 0) & (rms < math.inf)
+    if not usable.all():
+        layer, rms = layer[usable], rms[usable]
+    if len(rms) < 2:
         return NAN
-    x, y = layer[usable], np.log10(sample.delta_rms[usable])
-    x = x - x.mean()
-    return float((x * (y - y.mean())).sum() / (x * x).sum())
+    x = layer - layer.sum() / len(layer)
+    return float(x.dot(np.log10(rms)) / x.dot(x))
 
 
 def _grad_norm(sample: NetworkSample) -> float:
-    return math.sqrt(sum(norm(grad) ** 2 for grad in sample.parameter_grads))
+    return math.sqrt(sum(norm * norm for norm in sample.grad_norms))
 
 
 @dataclass(frozen=True)
@@ -224,7 +265,7 @@ _ENTRIES = (
         formula=r"\#\{j : \varphi'(z_{ij}) = 0\ \forall i\}",
         meaning="Units whose slope is exactly 0 for every example of the probe set: they cannot learn.",
         source="Maas et al. 2013; Lu et al. 2019",
-        measure=lambda s: _units(s.slope == 0, s),
+        measure=lambda s: _units(s.steepest == 0, s),
         at_probe=True,
     ),
     Metric(
@@ -242,7 +283,7 @@ _ENTRIES = (
         formula=r"\#\{j : |\varphi'(z_{ij})| < 0.0591\,\sup|\varphi'|\ \forall i\}",
         meaning="Units on the flat part of the curve for every example of the probe set.",
         source=_OURS,
-        measure=lambda s: _units(s.flat, s),
+        measure=_stuck_units,
         at_probe=True,
     ),
     Metric(
@@ -251,7 +292,7 @@ _ENTRIES = (
         formula=r"\#\{j : h_{ij} = 0\ \forall i\}",
         meaning="Units that put out exactly 0 for every example of the probe set.",
         source="UvA deep learning tutorial 3; Sokar et al. 2023, tau = 0",
-        measure=lambda s: NAN if s.h.isnan().any() else _units(s.h == 0, s),
+        measure=_silent_units,
         at_probe=True,
     ),
     Metric(

@@ -36,7 +36,8 @@ _ENTRIES = (
             activation="relu",
             initializer="kaiming_normal",
             optimizer="adam",
-            learning_rate=0.05,
+            # Of seeds 0 to 9 every one dies; at 0.05 a whole layer does with some, and the signal vanishes.
+            learning_rate=0.04,
         ),
     ),
     Preset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -82,14 +83,14 @@ def slope_of(activation: nn.Module | None, z: torch.Tensor) -> torch.Tensor:
     return slope
 
 
-def slope_sup_of(activation: nn.Module | None, slope: torch.Tensor) -> float:
-    """Give sup abs(phi'): from the registry, or the largest seen on a grid and in `slope`."""
+def slope_sup_of(activation: nn.Module | None, z: torch.Tensor) -> float:
+    """Give sup abs(phi'): from the registry, or the largest seen on a grid and at z."""
     if activation is None:
         return 1.0
     name = registry_name(activation)
     if name is not None:
         return ACTIVATIONS[name].slope_sup
-    seen = float(slope.abs().max()) if slope.numel() else 1.0
+    seen = float(slope_of(activation, z).abs().max()) if z.numel() else 1.0
     try:
         return max(seen, float(slope_of(activation, SLOPE_GRID).abs().max()))
     except RuntimeError:  # per-channel parameters do not fit the grid
@@ -271,15 +272,14 @@ class Probe:
         h = capture.matrix(lambda call: call.z if call.h is None else call.h)
         assert z is not None
         assert h is not None
-        slope = slope_of(capture.activation, z)
         weight = capture.module.weight
         assert isinstance(weight, torch.Tensor)
         name = registry_name(capture.activation) if capture.activation is not None else None
         return LayerSample(
             z=z,
             h=h,
-            slope=slope,
-            slope_sup=slope_sup_of(capture.activation, slope),
+            derivative=partial(slope_of, capture.activation),
+            slope_sup=slope_sup_of(capture.activation, z),
             two_sided=name is not None and ACTIVATIONS[name].two_sided,
             delta=capture.matrix(lambda call: call.z.grad) if self._gradients else None,
             h_grad=capture.matrix(_h_grad) if self._gradients else None,

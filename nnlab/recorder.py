@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from nnlab.histogram import count
 from nnlab.metrics import measure_layers, measure_network
 from nnlab.run import LayerInfo, StepRecord
 from nnlab.samples import LayerSample, NetworkSample
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The batch's share of one network's record.
+
+    `layers` maps a metric to one number a layer. `grad_norms` are those of all parameters.
+    `samples` gives the tensors behind the numbers, for histograms.
+    """
+
+    layers: Mapping[str, np.ndarray]
+    grad_norms: Sequence[float]
+    samples: Callable[[], Sequence[LayerSample]]
+
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -49,9 +62,13 @@ LOSSES: dict[str, LossFunction] = {"cross_entropy": cross_entropy, "mse": mean_s
 
 def accuracy(outputs: torch.Tensor, y: torch.Tensor) -> float:
     """Share classified right; NaN for regression and where an output is NaN (argmax would say 0)."""
-    if y.dtype != torch.int64 or outputs.dim() < 2 or outputs.isnan().any():
+    if y.dtype != torch.int64 or outputs.dim() < 2:
         return math.nan
-    return float((outputs.argmax(dim=1) == y).double().mean())
+    # A sum is quicker than a look at every number, and is NaN wherever one of them is.
+    if math.isnan(float(outputs.sum())) and bool(outputs.isnan().any()):
+        return math.nan
+    right = torch.count_nonzero(outputs.argmax(dim=1) == y)
+    return int(right) / y.numel()
 
 
 def _histograms(
@@ -80,28 +97,28 @@ def _histograms(
 def _count(values: torch.Tensor | None, quantity: str, activation: str) -> np.ndarray | None:
     if values is None:
         return None
-    return count(values.detach().double().cpu().numpy(), quantity, activation)
+    values = values.detach().cpu()
+    return count((values if values.dtype == torch.float32 else values.double()).numpy(), quantity, activation)
 
 
 def make_record(
     step: int,
-    batch: Sequence[LayerSample],
+    batch: Measured,
     probe: Sequence[LayerSample] | None,
     infos: Sequence[LayerInfo],
     scores: Scores,
-    model: nn.Module,
     check: Callable[[], None],
 ) -> StepRecord:
-    """Measure one record: `batch` samples carry gradients; `probe` samples are None between probes."""
-    layers = measure_layers(batch, at_probe=False, check=check)
+    """Make one record of what the batch left and, at a probe record, of the probe set's samples."""
+    layers = batch.layers
     if probe is not None:
-        layers |= measure_layers(probe, at_probe=True, check=check)
+        layers = {**layers, **measure_layers(probe, at_probe=True, check=check)}
     network = NetworkSample(
         loss=scores.loss,
         accuracy=scores.accuracy,
         test_loss=scores.test_loss,
         test_accuracy=scores.test_accuracy,
-        parameter_grads=[p.grad for p in model.parameters() if p.grad is not None],
+        grad_norms=batch.grad_norms,
         delta_norm=layers["delta_norm"][:-1],
         delta_rms=layers["delta_rms"][:-1],
     )
@@ -109,5 +126,5 @@ def make_record(
         step=step,
         layers=layers,
         network=measure_network(network, at_probe=probe is not None),
-        histograms=_histograms(batch, infos, check) if probe is not None else {},
+        histograms={} if probe is None else _histograms(batch.samples(), infos, check),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -22,15 +22,15 @@ NAN = math.nan
 class LayerSample:
     """Everything one forward and backward pass left at one layer.
 
-    Shapes: z, h, slope, delta, h_grad (examples, units); weight, weight_grad (fan_out, fan_in) or as
-    the module has it; bias_grad (fan_out,). What was not measured is None. `slope` is phi'(z).
+    Shapes: z, h, delta, h_grad (examples, units); weight, weight_grad (fan_out, fan_in) or as the module
+    has it; bias_grad (fan_out,). What was not measured is None. `derivative` is phi'.
     `slope_sup` is sup abs(phi'). `weight_std_before`, `update_std`: std of the weights before the
     last update and of that update. `delta_norm_after` is the next layer's delta_norm.
     """
 
     z: torch.Tensor
     h: torch.Tensor
-    slope: torch.Tensor
+    derivative: Callable[[torch.Tensor], torch.Tensor]
     slope_sup: float
     two_sided: bool
     delta: torch.Tensor | None = None
@@ -41,6 +41,11 @@ class LayerSample:
     weight_std_before: float = NAN
     update_std: float = NAN
     delta_norm_after: float = NAN
+
+    @cached_property
+    def slope(self) -> torch.Tensor:
+        """The derivative at z, shape (examples, units)."""
+        return self.derivative(self.z)
 
     @cached_property
     def z64(self) -> torch.Tensor:
@@ -65,6 +70,11 @@ class LayerSample:
         return self.slope.abs() < SATURATION_TAU * self.slope_sup
 
     @cached_property
+    def steepest(self) -> torch.Tensor:
+        """The largest abs(phi') of each unit over the examples, shape (units,)."""
+        return self.slope.abs().amax(dim=0)
+
+    @cached_property
     def delta_norm(self) -> float:
         """Frobenius norm of delta."""
         return norm(self.delta)
@@ -78,7 +88,7 @@ class NetworkSample:
     accuracy: float
     test_loss: float
     test_accuracy: float
-    parameter_grads: Sequence[torch.Tensor]
+    grad_norms: Sequence[float]  # of all parameters
     delta_norm: np.ndarray  # (hidden layers,)
     delta_rms: np.ndarray  # (hidden layers,)
 

@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from nnlab.environment import describe_environment
+from nnlab.metrics import measure_layers
 from nnlab.probe import Probe
-from nnlab.recorder import LOSSES, LossFunction, Scores, accuracy, make_record
+from nnlab.recorder import LOSSES, LossFunction, Measured, Scores, accuracy, make_record
 from nnlab.run import Run
+from nnlab.samples import norm
 
 
 @contextmanager
@@ -83,7 +85,10 @@ def diagnose(model: nn.Module, x: Any, y: Any, loss: str | LossFunction = "cross
         _backward(value, notes)
         samples, infos = probe.samples(), probe.infos()
         scores = Scores(float(value.detach()), accuracy(outputs.detach(), targets))
-        record = make_record(0, samples, samples, infos, scores, model, lambda: None)
+        grads = [p.grad for p in model.parameters() if p.grad is not None]
+        layers = measure_layers(samples, at_probe=False)
+        batch = Measured(layers, [norm(grad) for grad in grads], lambda: samples)
+        record = make_record(0, batch, samples, infos, scores, lambda: None)
     for info in infos:
         notes += [f"{info.name}: {note}" for note in info.notes]
     return Run(

@@ -1,37 +1,38 @@
-"""train: the one place that loops. A clear autograd loop; a faster engine is judged by it."""
+"""train: the one place that loops: batches, records, and an end for every way to end."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from types import MappingProxyType
-from typing import NoReturn, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import nn
 
+from nnlab.autograd_learner import AutogradLearner
 from nnlab.config import ExperimentConfig
 from nnlab.datasets import Data, load_dataset
+from nnlab.engine import covers
 from nnlab.environment import describe_environment
+from nnlab.learner import EngineLearner, Learner
 from nnlab.model import MLP, build_model, to_network
 from nnlab.network import Network
+from nnlab.optimizer import UpdateOverflow
 from nnlab.probe import Probe
-from nnlab.recorder import LOSSES, Scores, accuracy, make_record
+from nnlab.recorder import LOSSES, Measured, Scores, accuracy, make_record
 from nnlab.run import LayerInfo, Run, StepRecord, is_probe_record
 from nnlab.samples import LayerSample
 from nnlab.streams import torch_stream
+from nnlab.threads import one_thread
 from nnlab.trajectory import Plan, Trajectory
 
 # Sokar et al. 2023 and others use more; below this, "dead" cannot be told from "rare" (rate < 3/N).
 PROBE_EXAMPLES = 1024
 # Exactly zero gradients for this many steps in a row will not come back: nothing moves the weights.
 STALLED_STEPS = 20
-MOMENTUM = 0.9
 # A few hundredths of a second on a slow core, so that Stop keeps its half second.
 CHEAP_PROBE_FLOP = 1e9
 
@@ -54,48 +55,6 @@ class Halt(Exception):
         self.status = status
 
 
-class UpdateOverflow(Exception):
-    """The optimizer's own arithmetic left float32, as with a learning rate of 1e39."""
-
-
-_thread_lock = threading.Lock()
-_thread_state = {"runs": 0, "before": 0}
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one torch thread: two threads add in another order, and users share two cores.
-
-    torch keeps a part of the setting for the whole process, so the first run to begin sets it and the
-    last to end puts it back, in its own thread: the others' threads stay at one until they set it.
-    """
-    with _thread_lock:
-        if _thread_state["runs"] == 0:
-            _thread_state["before"] = torch.get_num_threads()
-        _thread_state["runs"] += 1
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        with _thread_lock:
-            _thread_state["runs"] -= 1
-            if _thread_state["runs"] == 0:
-                torch.set_num_threads(_thread_state["before"])
-
-
-def _make_optimizer(config: ExperimentConfig, model: nn.Module) -> torch.optim.Optimizer:
-    makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "sgd": torch.optim.SGD,
-        "momentum": partial(torch.optim.SGD, momentum=MOMENTUM),
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-        "rmsprop": torch.optim.RMSprop,
-    }
-    return makers[config.optimizer](
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
-
-
 def _batches(data: Data, config: ExperimentConfig) -> Iterator[torch.Tensor]:
     """Give row numbers of shape (batch,) for ever: shuffled epochs without a short last batch."""
     generator = torch_stream(config.seed, "batches")
@@ -107,212 +66,71 @@ def _batches(data: Data, config: ExperimentConfig) -> Iterator[torch.Tensor]:
             yield order[start : start + size]
 
 
-def _is_finite(tensors: list[torch.Tensor]) -> bool:
-    # One cheap norm in the common case; it can overflow where every entry is finite.
-    total = torch.nn.utils.get_total_norm(tensors)
-    return bool(total.isfinite()) or all(bool(t.isfinite().all()) for t in tensors)
-
-
 def _tensors(x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(x.copy()), torch.from_numpy(y.copy())
 
 
 @dataclass
-class _Training:
-    """The state of one run while it is being trained."""
+class _Member:
+    """One network in training: its data, its records and how it ends."""
 
     config: ExperimentConfig
     data: Data
     model: MLP
-    on_record: OnRecord | None
-    stop: Stop
-    give_up_at: float
+    on_record: OnRecord | None = None
     records: list[StepRecord] = field(default_factory=list)
     infos: tuple[LayerInfo, ...] = ()
     notes: list[str] = field(default_factory=list)
     keep_weights: bool = False
     networks: dict[int, Network] = field(default_factory=dict)
     status: str = "running"
-    zero_steps: int = 0
-    is_over: bool = False
-    weights_before: list[torch.Tensor] | None = None
+    still_steps: int = 0
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.optimizer = _make_optimizer(self.config, self.model)
         self.loss_function = LOSSES[self.config.loss]
         self.batches = _batches(self.data, self.config)
-        self.recorded_steps = frozenset(self.config.recorded_steps)
         self.x, self.y = _tensors(self.data.x_train, self.data.y_train)
         self.x_test, self.y_test = _tensors(self.data.x_test, self.data.y_test)
-        self.environment = {
-            **describe_environment("autograd"),
-            "dataset_sha256": self.data.sha256,
-        }
         self.notes += self.data.notes
         if self.config.batch_size > len(self.x):
             self.notes.append(f"batch: all {len(self.x)} training examples, fewer than asked for")
 
-    def check(self) -> None:
-        if self.is_over:
-            return
-        if self.stop.is_set():
-            raise Halt("stopped")
-        if time.monotonic() > self.give_up_at:
-            raise Halt("timed_out")
+    @property
+    def batch(self) -> int:
+        """The examples of a batch."""
+        return min(self.config.batch_size, len(self.x))
 
-    def walk(self) -> Iterator[int]:
-        """Train to the end, giving the step after each one; `status` then says how it ended."""
-        step = 0
-        try:
-            for step in range(self.config.steps + 1):
-                self.check()
-                self._step(step)
-                yield step
-        except Halt as halt:
-            if halt.status != "diverged":
-                self._record_the_end(step)
-            self.status = halt.status
-            return
-        self.status = "completed"
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self.status == "running"
 
-    def _record_the_end(self, step: int) -> None:
-        """Let a run that is broken off end in a probe record of its last weights, where that is cheap."""
-        is_cheap = 2 * PROBE_EXAMPLES * self.config.weight_count <= CHEAP_PROBE_FLOP
-        if not is_cheap or not self.records or self.records[-1].step == step:
-            return
-        self.is_over = True
-        rows = next(self.batches)
-        x, y = self.x[rows], self.y[rows]
-        loss, probe, outputs = self._forward_backward(x, y, with_probe=True)
-        self._record(step, probe, loss, outputs, y, last=True)
+    def count_still_steps(self, *, is_still: bool) -> bool:
+        """Tell whether nothing has moved the weights for too long."""
+        self.still_steps = self.still_steps + 1 if is_still else 0
+        return self.still_steps >= STALLED_STEPS
 
-    def _step(self, step: int) -> None:
-        rows = next(self.batches)
-        x, y = self.x[rows], self.y[rows]
-        last = step == self.config.steps
-        offender = self._bad_weight()
-        is_recorded = step in self.recorded_steps
-        loss, probe, outputs = self._forward_backward(x, y, with_probe=is_recorded)
-        offender = offender or self._bad_value(loss)
-        if offender is not None:
-            self._break_off(step, x, y, None, offender)
-        if probe is not None:
-            self._record(step, probe, loss, outputs, y, last=last)
-        if not last:
-            self._watch_for_stall(loss)
-            try:
-                self._update(keep_weights=step + 1 in self.recorded_steps)
-            except UpdateOverflow:
-                self._break_off(step, x, y, probe, "update, which is too large for float32")
-
-    def _break_off(
-        self, step: int, x: torch.Tensor, y: torch.Tensor, recorded: Probe | None, offender: str
-    ) -> NoReturn:
-        """Record the offending step, if that has not been done, and end the run."""
-        self.notes.append(f"step {step}: the first non-finite number was in the {offender}")
-        if recorded is None:
-            loss, probe, outputs = self._forward_backward(x, y, with_probe=True)
-            self._record(step, probe, loss, outputs, y, last=True)
-        raise Halt("diverged")
-
-    def _forward_backward(
-        self, x: torch.Tensor, y: torch.Tensor, *, with_probe: bool
-    ) -> tuple[torch.Tensor, Probe | None, torch.Tensor]:
-        self.optimizer.zero_grad(set_to_none=True)
-        probe = Probe(self.model, gradients=True, check=self.check) if with_probe else None
-        if probe is None:
-            outputs = self.model(x)
-        else:
-            with probe:
-                outputs = self.model(x)
-        loss = self.loss_function(outputs, y)
-        loss.backward()
-        return loss.detach(), probe, outputs.detach()
-
-    def _gradients(self) -> list[torch.Tensor]:
-        return [p.grad for p in self.model.parameters() if p.grad is not None]
-
-    def _bad_weight(self) -> str | None:
-        weights = [p.detach() for p in self.model.parameters()]
-        if _is_finite(weights):
-            return None
-        bad = (n for n, p in self.model.named_parameters() if not p.isfinite().all())
-        return f"weights: {next(bad)}"
-
-    def _bad_value(self, loss: torch.Tensor) -> str | None:
-        if not loss.isfinite():
-            return "loss"
-        if _is_finite(self._gradients()):
-            return None
-        bad = [
-            name
-            for name, p in self.model.named_parameters()
-            if p.grad is not None and not p.grad.isfinite().all()
-        ]
-        return f"gradient: {bad[-1]}"  # backpropagation meets the last layer first
-
-    def _watch_for_stall(self, loss: torch.Tensor) -> None:
-        # A loss of exactly 0 has a gradient of 0 because everything is learned.
-        all_zero = float(loss) != 0 and not any(bool(g.any()) for g in self._gradients())
-        self.zero_steps = self.zero_steps + 1 if all_zero else 0
-        if self.zero_steps >= STALLED_STEPS:
-            raise Halt("stalled")
-
-    def _update(self, *, keep_weights: bool) -> None:
-        self.weights_before = None
-        if keep_weights:
-            self.weights_before = [linear.weight.detach().clone() for linear in self.model.linears]
-        if self.config.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        try:
-            self.optimizer.step()
-        except RuntimeError as error:
-            if "overflow" not in str(error):
-                raise
-            raise UpdateOverflow from error
-
-    def _with_updates(self, samples: list[LayerSample]) -> list[LayerSample]:
-        if self.weights_before is None:
-            return samples
-        return [
-            replace(
-                sample,
-                weight_std_before=float(before.double().std(correction=0)),
-                update_std=float((linear.weight.detach() - before).double().std(correction=0)),
-            )
-            for sample, linear, before in zip(samples, self.model.linears, self.weights_before, strict=True)
-        ]
-
-    @torch.no_grad()
-    def _record(
-        self,
-        step: int,
-        probe: Probe | None,
-        loss: torch.Tensor,
-        outputs: torch.Tensor,
-        y: torch.Tensor,
-        *,
-        last: bool,
+    def record(
+        self, step: int, batch: Measured, scores: Scores, check: Callable[[], None], *, last: bool
     ) -> None:
-        assert probe is not None
-        self.infos = self.infos or probe.infos()
-        scores = Scores(float(loss), accuracy(outputs, y))
+        """Add the record of a step."""
         probed = None
         if is_probe_record(len(self.records), last=last):
-            probed, scores = self._probe_set(scores)
-        samples = self._with_updates(probe.samples())
-        record = make_record(step, samples, probed, self.infos, scores, self.model, self.check)
+            probed, scores = self._probe_set(scores, check)
+        record = make_record(step, batch, probed, self.infos, scores, check)
         self.records.append(record)
         if self.keep_weights and record.is_probe:
             self.networks[step] = to_network(self.model, self.config)
         if self.on_record is not None:
             self.on_record(self.snapshot(), record)
 
-    def _probe_set(self, scores: Scores) -> tuple[list[LayerSample], Scores]:
+    @torch.no_grad()
+    def _probe_set(self, scores: Scores, check: Callable[[], None]) -> tuple[list[LayerSample], Scores]:
         """Pass the probe set and the test split through the network in evaluation mode."""
         self.model.eval()
         try:
-            with Probe(self.model, gradients=False, check=self.check) as probe:
+            with Probe(self.model, gradients=False, check=check) as probe:
                 self.model(self.x[:PROBE_EXAMPLES])
             tested = self.model(self.x_test)
         finally:
@@ -335,21 +153,164 @@ class _Training:
             records=tuple(self.records),
             environment=self.environment,
             notes=tuple(self.notes),
-            model=None if self.status == "running" else self.model,
+            model=None if self.is_running else self.model,
         )
 
 
-def _begin(plan: Plan, stop: Stop, give_up_at: float, on_record: OnRecord | None = None) -> _Training:
+class _Training:
+    """Networks of one shape that take every step together; each ends when it must."""
+
+    def __init__(self, members: Sequence[_Member], stop: Stop, give_up_at: float) -> None:
+        self.members, self.config = members, members[0].config
+        self._stop, self._give_up_at = stop, give_up_at
+        self._learner = _make_learner(members)
+        self._recorded_steps = frozenset(self.config.recorded_steps)
+        self._is_over = False
+        self._running = dict(enumerate(members))
+        for member in members:
+            member.environment = {
+                **describe_environment(self._learner.name),
+                "dataset_sha256": member.data.sha256,
+            }
+
+    def check(self) -> None:
+        """Raise Halt where the run must end now; never again once it has begun to."""
+        if self._is_over:
+            return
+        if self._stop.is_set():
+            raise Halt("stopped")
+        if time.monotonic() > self._give_up_at:
+            raise Halt("timed_out")
+
+    def walk(self) -> Iterator[int]:
+        """Train to the end, giving the step after each one; every member's status then says how it ended."""
+        step = 0
+        try:
+            for step in range(self.config.steps + 1):
+                self.check()
+                self._step(step)
+                yield step
+                if not self._running:
+                    return
+        except Halt as halt:
+            self._record_the_end(step)
+            self._end_all(halt.status)
+            return
+        self._end_all("completed")
+
+    def _end(self, number: int, status: str) -> None:
+        self._learner.release(number)
+        self._running.pop(number).status = status
+
+    def _end_all(self, status: str) -> None:
+        for number in tuple(self._running):
+            self._end(number, status)
+
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    def _record_the_end(self, step: int) -> None:
+        """Let runs that are broken off end in a probe record of their last weights, where that is cheap."""
+        is_cheap = 2 * PROBE_EXAMPLES * self.config.weight_count <= CHEAP_PROBE_FLOP
+        unrecorded = [n for n, m in self._running.items() if m.records and m.records[-1].step != step]
+        if not is_cheap or not unrecorded:
+            return
+        self._is_over = True
+        self._load()
+        self._learner.forward_backward(watched=True, check=self.check)
+        self._record(step, unrecorded, last=True)
+
+    def _load(self) -> None:
+        for number, member in self._running.items():
+            self._learner.load(number, member.x, member.y, next(member.batches))
+
+    def _pass(self, *, watched: bool) -> None:
+        self._learner.forward_backward(watched=watched, check=self.check)
+
+    # What is not finite is a result here: it is looked for, not warned of.
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    def _step(self, step: int) -> None:
+        last = step == self.config.steps
+        is_recorded = step in self._recorded_steps
+        self._load()
+        offenders = {number: self._bad_weight(number) for number in self._running}
+        self._pass(watched=is_recorded)
+        for number, offender in offenders.items():
+            offenders[number] = offender or self._bad_value(number)
+        broken = {number: offender for number, offender in offenders.items() if offender is not None}
+        if is_recorded:
+            self._record(step, [number for number in offenders if number not in broken], last=last)
+        if broken:
+            self._break_off(step, broken, is_recorded=False)
+        if not last:
+            self._end_stalled()
+            self._update(step, is_recorded=is_recorded)
+
+    def _bad_weight(self, number: int) -> str | None:
+        name = self._learner.bad_weight(number)
+        return None if name is None else f"weights: {name}"
+
+    def _bad_value(self, number: int) -> str | None:
+        if not self._learner.has_finite_loss(number):
+            return "loss"
+        name = self._learner.bad_gradient(number)
+        return None if name is None else f"gradient: {name}"
+
+    def _record(self, step: int, numbers: Sequence[int], *, last: bool) -> None:
+        """Add the record of a watched pass to some of the networks."""
+        if not numbers:
+            return
+        measured = self._learner.measure()
+        for number in numbers:
+            member = self.members[number]
+            member.infos = member.infos or self._learner.infos()
+            scores = Scores(self._learner.loss(number), accuracy(*self._learner.scored(number)))
+            member.record(step, measured[number], scores, self.check, last=last)
+
+    def _break_off(self, step: int, offenders: Mapping[int, str], *, is_recorded: bool) -> None:
+        """End the networks that diverged, with a record of the offending step if there is none yet."""
+        for number, offender in offenders.items():
+            self.members[number].notes.append(
+                f"step {step}: the first non-finite number was in the {offender}"
+            )
+        if not is_recorded:
+            self._pass(watched=True)
+            self._record(step, list(offenders), last=True)
+        for number in offenders:
+            self._end(number, "diverged")
+
+    def _end_stalled(self) -> None:
+        for number, member in tuple(self._running.items()):
+            # A loss of exactly 0 has a gradient of 0 because everything is learned.
+            is_still = self._learner.is_still(number) and self._learner.loss(number) != 0
+            if member.count_still_steps(is_still=is_still):
+                self._end(number, "stalled")
+
+    def _update(self, step: int, *, is_recorded: bool) -> None:
+        if not self._running:
+            return
+        try:
+            self._learner.update(watched=step + 1 in self._recorded_steps)
+        except UpdateOverflow:
+            offender = "update, which is too large for float32"
+            self._break_off(step, dict.fromkeys(self._running, offender), is_recorded=is_recorded)
+
+
+def _make_learner(members: Sequence[_Member]) -> Learner:
+    config = members[0].config
+    if covers(config):
+        return EngineLearner([member.model for member in members], config, members[0].batch)
+    (member,) = members
+    return AutogradLearner(member.model, config)
+
+
+def _member(plan: Plan, on_record: OnRecord | None = None) -> _Member:
     data = plan.data or load_dataset(plan.config)
     if data.task == "regression" and plan.config.loss != "mse":
         raise ValueError("loss: 'cross_entropy' is not allowed for a regression; allowed: mse")
-    return _Training(
+    return _Member(
         config=plan.config,
         data=data,
         model=build_model(plan.config, data, bias=plan.bias),
         on_record=on_record,
-        stop=stop,
-        give_up_at=give_up_at,
         notes=[] if plan.bias else ["the layers have no biases"],
     )
 
@@ -375,12 +336,37 @@ def train(
     Raises:
         ValueError: the dataset is a CSV file that cannot be used.
     """
-    give_up_at = _give_up_at(time_limit)
+    (run,) = train_seeds(config, [config.seed], on_record, stop, time_limit)
+    return run
+
+
+def train_seeds(
+    config: ExperimentConfig,
+    seeds: Sequence[int],
+    on_record: OnRecord | None = None,
+    stop: Stop | None = None,
+    time_limit: float | None = None,
+) -> tuple[Run, ...]:
+    """Train one experiment from several seeds, at once where the engine can; each as if alone, bit for bit.
+
+    Args:
+        config: the experiment; its own seed is not used.
+        seeds: a run each.
+        on_record: called as on_record(run_so_far, record) after every record of any of them.
+        stop: when set, all end within a layer's work, with the status "stopped".
+        time_limit: seconds of wall clock, for all, after which the status is "timed_out".
+
+    Raises:
+        ValueError: a seed is out of range, or the dataset is a CSV file that cannot be used.
+    """
+    give_up_at, stop = _give_up_at(time_limit), stop or threading.Event()
     with one_thread():
-        training = _begin(Plan(config), stop or threading.Event(), give_up_at, on_record)
-        for _ in training.walk():
-            pass
-        return training.snapshot()
+        members = [_member(Plan(config.replace(seed=seed)), on_record) for seed in seeds]
+        groups = [members] if covers(config) else [[member] for member in members]
+        for group in filter(None, groups):
+            for _ in _Training(group, stop, give_up_at).walk():
+                pass
+        return tuple(member.snapshot() for member in members)
 
 
 def train_together(
@@ -404,16 +390,15 @@ def train_together(
     """
     stop, give_up_at = stop or threading.Event(), _give_up_at(time_limit)
     with one_thread():
-        trainings = [_begin(plan, stop, give_up_at) for plan in plans]
-        walks = []
-        for training in trainings:
-            training.keep_weights = True
-            walks.append(training.walk())
+        members = [_member(plan) for plan in plans]
+        for member in members:
+            member.keep_weights = True
+        walks = [_Training([member], stop, give_up_at).walk() for member in members]
         recorded = 0
         while walks:
             walks = [walk for walk in walks if next(walk, None) is not None]
-            now = sum(len(training.records) for training in trainings)
+            now = sum(len(member.records) for member in members)
             if now > recorded and on_progress is not None:
-                on_progress([training.trajectory() for training in trainings])
+                on_progress([member.trajectory() for member in members])
             recorded = now
-        return tuple(training.trajectory() for training in trainings)
+        return tuple(member.trajectory() for member in members)

@@ -1,0 +1,187 @@
+"""Learner: networks, their optimizer and what a step left of them; here the one that trains by the engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from nnlab.activations import ACTIVATIONS
+from nnlab.config import ExperimentConfig
+from nnlab.engine import Engine, unflatten
+from nnlab.meter import Meter
+from nnlab.model import MLP
+from nnlab.optimizer import make_flat_optimizer, update
+from nnlab.recorder import Measured
+from nnlab.run import LayerInfo
+
+Check = Callable[[], None]
+
+
+class Learner(Protocol):
+    """Trains networks of one shape side by side, all with batches of one size.
+
+    `forward_backward` passes the loaded batches; only after a `watched` one there is something to measure.
+    """
+
+    name: str
+
+    def infos(self) -> tuple[LayerInfo, ...]:
+        """Describe the layers."""
+        ...
+
+    def load(self, number: int, x: torch.Tensor, y: torch.Tensor, rows: torch.Tensor) -> None:
+        """Take rows of x (examples, inputs) and y (examples,) as the next batch of a network."""
+        ...
+
+    def forward_backward(self, *, watched: bool, check: Check) -> None:
+        """Pass all loaded batches forward and backward; `check` is called on the way of a watched pass."""
+        ...
+
+    def loss(self, number: int) -> float:
+        """Give the mean loss of a network's batch."""
+        ...
+
+    def has_finite_loss(self, number: int) -> bool:
+        """Whether the loss of a network's batch is finite."""
+        ...
+
+    def scored(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give a network's outputs and the y they should be."""
+        ...
+
+    def bad_weight(self, number: int) -> str | None:
+        """Name the first parameter that is not finite."""
+        ...
+
+    def bad_gradient(self, number: int) -> str | None:
+        """Name the first parameter, as backpropagation meets them, whose gradient is not finite."""
+        ...
+
+    def is_still(self, number: int) -> bool:
+        """Whether every gradient is exactly 0."""
+        ...
+
+    def measure(self) -> list[Measured]:
+        """Measure the last watched pass of every network."""
+        ...
+
+    def update(self, *, watched: bool) -> None:
+        """Change the weights; a `watched` update is in the next measurement. Raises UpdateOverflow."""
+        ...
+
+    def release(self, number: int) -> None:
+        """Leave a network as it is from now on, with storage of its own."""
+        ...
+
+
+def first_bad(named: Sequence[tuple[str, torch.Tensor]]) -> str:
+    """Give the first name whose tensor is not finite."""
+    return next(name for name, values in named if not bool(values.isfinite().all()))
+
+
+def clip(model: nn.Module, config: ExperimentConfig) -> None:
+    """Scale a network's gradients down to the experiment's norm, if it has one."""
+    if config.clip_norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+
+
+class EngineLearner:
+    """Trains plain networks, residual ones too, by the engine."""
+
+    name = "engine"
+
+    def __init__(self, models: Sequence[MLP], config: ExperimentConfig, batch: int) -> None:
+        self._models, self._config = models, config
+        self._engine = Engine(models, config, batch)
+        self._meter = Meter(self._engine)
+        parameters = [parameter for model in models for parameter in model.parameters()]
+        self._optimizer = make_flat_optimizer(config, parameters, self._engine.values, self._engine.grads)
+        self._value_rows = list(self._engine.values.numpy())
+        self._grad_rows = list(self._engine.grads.numpy())
+
+    def infos(self) -> tuple[LayerInfo, ...]:
+        """Describe the layers."""
+        name = self._config.activation
+        infos = [
+            LayerInfo(f"hidden_{number}", number, name, (), slope_sup=ACTIVATIONS[name].slope_sup)
+            for number in range(1, self._config.depth + 1)
+        ]
+        infos.append(LayerInfo("output", self._config.depth + 1, "identity", ()))
+        shapes = [tuple(linear.weight.shape) for linear in self._models[0].linears]
+        return tuple(replace(i, weight_shape=shape) for i, shape in zip(infos, shapes, strict=True))
+
+    def load(self, number: int, x: torch.Tensor, y: torch.Tensor, rows: torch.Tensor) -> None:
+        """Take rows of x (examples, inputs) and y (examples,) as the next batch of a network."""
+        self._engine.load(number, x, y, rows)
+
+    def forward_backward(self, *, watched: bool, check: Check) -> None:
+        """Pass all loaded batches forward and backward."""
+        self._meter.check = check
+        self._engine.run(watched=watched)
+        # A sum of squares takes a tenth of isfinite's time and tells nearly always what is asked below.
+        self._grad_squares = [row.dot(row) for row in self._grad_rows]
+
+    def loss(self, number: int) -> float:
+        """Give the mean loss of a network's batch."""
+        return self._engine.losses[number].value()
+
+    def has_finite_loss(self, number: int) -> bool:
+        """Whether the loss of a network's batch is finite."""
+        return self._engine.losses[number].is_finite()
+
+    def scored(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give a network's outputs and the y they should be."""
+        return self._engine.outputs[number], self._engine.targets[number]
+
+    def bad_weight(self, number: int) -> str | None:
+        """Name the first parameter that is not finite."""
+        row = self._value_rows[number]
+        if _is_finite(row.dot(row), row):
+            return None
+        return first_bad([(name, p.detach()) for name, p in self._models[number].named_parameters()])
+
+    def bad_gradient(self, number: int) -> str | None:
+        """Name the first parameter, as backpropagation meets them, whose gradient is not finite."""
+        if _is_finite(self._grad_squares[number], self._grad_rows[number]):
+            return None
+        named = [(name, p.grad) for name, p in self._models[number].named_parameters()]
+        return first_bad([(name, grad) for name, grad in reversed(named) if grad is not None])
+
+    def is_still(self, number: int) -> bool:
+        """Whether every gradient is exactly 0."""
+        # Numbers below 1e-23 have squares of 0 in float32.
+        return self._grad_squares[number] == 0 and not self._grad_rows[number].any()
+
+    def measure(self) -> list[Measured]:
+        """Measure the last watched pass of every network."""
+        return [
+            Measured(layers, self._meter.grad_norms(number), partial(self._meter.samples, number))
+            for number, layers in enumerate(self._meter.read())
+        ]
+
+    def update(self, *, watched: bool) -> None:
+        """Change the weights."""
+        self._meter.forget_update()
+        if watched:
+            self._meter.before_update()
+        for model in self._models:
+            clip(model, self._config)
+        update(self._optimizer)
+        if watched:
+            self._meter.after_update()
+
+    def release(self, number: int) -> None:
+        """Leave a network as it is from now on, with storage of its own."""
+        unflatten(self._models[number])
+
+
+def _is_finite(square: float, row: np.ndarray) -> bool:
+    # A sum of squares can overflow where every entry is finite.
+    return math.isfinite(square) or bool(np.isfinite(row).all())
