@@ -61,6 +61,10 @@ class AutogradLearner:
         """Give the mean loss of the batch."""
         return float(self._loss)
 
+    def is_sound(self) -> bool:
+        """Whether the weights, the loss and the gradients are finite."""
+        return self.has_finite_loss(0) and self.bad_weight(0) is None and self.bad_gradient(0) is None
+
     def has_finite_loss(self, number: int) -> bool:
         """Whether the loss of the batch is finite."""
         return bool(self._loss.isfinite())
@@ -85,6 +89,10 @@ class AutogradLearner:
     def is_still(self, number: int) -> bool:
         """Whether every gradient is exactly 0."""
         return not any(bool(grad.any()) for _, grad in self._grads())
+
+    def all_move(self) -> bool:
+        """Whether there is a gradient that is not 0."""
+        return not self.is_still(0)
 
     @torch.no_grad()
     def measure(self) -> list[Measured]:

@@ -48,6 +48,10 @@ class Learner(Protocol):
         """Give the mean loss of a network's batch."""
         ...
 
+    def is_sound(self) -> bool:
+        """Whether the weights, losses and gradients of all networks are finite; quick."""
+        ...
+
     def has_finite_loss(self, number: int) -> bool:
         """Whether the loss of a network's batch is finite."""
         ...
@@ -65,7 +69,11 @@ class Learner(Protocol):
         ...
 
     def is_still(self, number: int) -> bool:
-        """Whether every gradient is exactly 0."""
+        """Whether every gradient of a network is exactly 0."""
+        ...
+
+    def all_move(self) -> bool:
+        """Whether every network has a gradient that is not 0; quick."""
         ...
 
     def measure(self) -> list[Measured]:
@@ -132,6 +140,11 @@ class EngineLearner:
         """Give the mean loss of a network's batch."""
         return self._engine.losses[number].value()
 
+    def is_sound(self) -> bool:
+        """Whether the weights, losses and gradients of all networks are finite."""
+        squares = (*self._grad_squares, *[row.dot(row) for row in self._value_rows])
+        return all(map(math.isfinite, squares)) and all(loss.is_finite() for loss in self._engine.losses)
+
     def has_finite_loss(self, number: int) -> bool:
         """Whether the loss of a network's batch is finite."""
         return self._engine.losses[number].is_finite()
@@ -158,6 +171,10 @@ class EngineLearner:
         """Whether every gradient is exactly 0."""
         # Numbers below 1e-23 have squares of 0 in float32.
         return self._grad_squares[number] == 0 and not self._grad_rows[number].any()
+
+    def all_move(self) -> bool:
+        """Whether every network has a gradient that is not 0."""
+        return min(self._grad_squares) > 0
 
     def measure(self) -> list[Measured]:
         """Measure the last watched pass of every network."""

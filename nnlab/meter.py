@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from nnlab.run import LayerNumbers
 from nnlab.samples import NAN, SATURATION_TAU, LayerSample
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Call = Callable[[], object]
 
 # Hidden layers are taken together up to this many numbers of z and h, or of weights: 1 MB of float32, a
 # usual L2 cache. Smaller blocks lose more by calls than they gain by lying in cache (benchmarks overhead).
@@ -38,15 +40,31 @@ SMALLEST_SHARE = 0.01
 STRETCH = 4096
 
 
-def dots(a: Array, b: Array) -> Array:
-    """Give dot products along the last axis in float64; a (..., numbers) float32, b alike or (numbers,)."""
+def summing(a: Array, b: Array, out: Array) -> Call:
+    """Settle a call that writes dot products along the last axis into out.
+
+    Shapes: a (..., numbers) float32, b alike or (numbers,), out (...) float64.
+    """
     size = a.shape[-1]
     if size <= STRETCH:
-        return np.vecdot(a, b).astype(np.float64)
+        return partial(np.vecdot, a, b, out)
     whole = size - size % STRETCH
-    stretches = [x[..., :whole].reshape(*x.shape[:-1], -1, STRETCH) for x in (a, b)]
-    total = np.vecdot(*stretches).sum(-1, dtype=np.float64)
-    return np.asarray(total + np.vecdot(a[..., whole:], b[..., whole:]))
+    pieces = [x[..., :whole].reshape(*x.shape[:-1], -1, STRETCH) for x in (a, b)]
+    rests = a[..., whole:], b[..., whole:]
+
+    def add_stretches() -> None:
+        np.vecdot(*pieces).sum(-1, dtype=np.float64, out=out)
+        if rests[0].shape[-1]:
+            np.add(out, np.vecdot(*rests), out=out)
+
+    return add_stretches
+
+
+def dots(a: Array, b: Array) -> Array:
+    """Give dot products along the last axis in float64; a (..., numbers) float32, b alike or (numbers,)."""
+    out = np.empty(a.shape[:-1])
+    summing(a, b, out)()
+    return out
 
 
 def _fits(squares: Array) -> Array:
@@ -60,8 +78,14 @@ def settle(squares: Array, mean: Array, size: Array) -> tuple[Array, Array]:
     return np.sqrt(np.where(trusted, variance, 0.0)), trusted
 
 
-def wide_moments(numbers: Array) -> tuple[float, float]:
-    """Give mean and standard deviation (correction 0) in float64."""
+def careful_moments(numbers: Array) -> tuple[float, float]:
+    """Give mean and standard deviation (correction 0) of float32 numbers that `settle` does not trust."""
+    row = numbers.reshape(-1)
+    scaled = row * np.float32(SCALE)
+    mean = dots(scaled, np.ones_like(scaled)) / len(row)
+    std, trusted = settle(dots(scaled, scaled), mean, np.array(len(row)))
+    if trusted:  # it was only too small to be squared
+        return float(mean / SCALE), float(std / SCALE)
     wide = torch.from_numpy(numbers).double()
     return float(wide.mean()), float(wide.std(correction=0))
 
@@ -108,6 +132,7 @@ class _Block:
     z: _Both
     h: _Both
     parts: list[tuple[tuple[slice, slice], _Both]]
+    square_parts: list[Call]
     scratch: _Both
     slope: _Both
     flags: Array
@@ -147,29 +172,30 @@ class Meter:
         self.check: Callable[[], None] = lambda: None
         depth, models, batch, width = engine.z.shape
         self._together = max(1, BLOCK // (2 * models * batch * width))
-        self._make_blocks()
-        self._before = torch.zeros_like(engine.values)
-        self._make_rows()
         self._metrics = layer_metrics(at_probe=False)
-        self._names = [metric.name for metric in self._metrics]
         self._unread = [metric for metric in self._metrics if metric.name not in _READ]
         self._columns = {
             metric.name: (row, depth if metric.hidden_only else depth + 1)
             for row, metric in enumerate(self._metrics)
         }
-        self._numbers = np.full((len(self._names), depth + 1, models), NAN)
-        self._of = dict(zip(self._names, self._numbers, strict=True))
+        self._numbers = np.full((len(self._metrics), depth + 1, models), NAN)
+        self._of = dict(zip(self._columns, self._numbers, strict=True))
         # What norms (first of `_squares`) and moments (the rest, with `_means`) are made of when asked for.
         self._squares = np.full((5, depth + 1, models), NAN)
         self._spread_squares, self._means, self._left = np.full((3, 4, depth + 1, models), NAN)
-        self._sizes = np.array(
-            [[batch * width] * depth + [engine.outputs[0].numel()]] * 2
-            + [[weight[0].numel() for weight in engine.weights]] * 2,
-            dtype=np.float64,
-        )[:, :, None]
+        self._before = torch.zeros_like(engine.values)
+        self._make_sizes()
+        self._make_blocks()
+        self._make_rows()
         self._make_updates()
-        self._root_of_size = np.sqrt(self._sizes[Z])
         engine.watch(self)
+
+    def _make_sizes(self) -> None:
+        depth, _, batch, width = self._engine.z.shape
+        numbers = [batch * width] * depth + [self._engine.outputs[0].numel()]
+        weights = [weight[0].numel() for weight in self._engine.weights]
+        self._sizes = np.array([numbers, numbers, weights, weights], dtype=np.float64)[:, :, None]
+        self._root_of_size = np.sqrt(self._sizes[Z])
 
     def _make_blocks(self) -> None:
         engine, depth = self._engine, len(self._engine.z)
@@ -187,11 +213,16 @@ class Meter:
                 z=_Both.of(both[Z, layers]),
                 h=_Both.of(both[H, layers]),
                 parts=[((cut, layers), _Both.of(both[cut, layers])) for cut in cuts],
+                square_parts=[self._squaring(scratch[:, :count], (cut, layers)) for cut in cuts],
                 scratch=_Both.of(scratch[:, :count]),
                 slope=_Both.of(scratch[0, :count]),
                 flags=flags,
                 flag_rows=[row for flag in flags for layer in flag for row in layer],
             )
+
+    def _squaring(self, scratch: torch.Tensor, place: tuple[slice, slice]) -> Call:
+        numbers = scratch.numpy()
+        return summing(numbers, numbers, self._spread_squares[place])
 
     def _make_rows(self) -> None:
         """Settle what is squared when a layer's backward pass is done."""
@@ -216,6 +247,13 @@ class Meter:
             for layers in (slice(0, depth), output)
             if engine.bias_grads
         ]
+        self._square_rows = {layer: self._squarings(rows) for layer, rows in self._rows.items()}
+        self._square_biases = self._squarings(self._bias_rows)
+
+    def _squarings(self, every: list[_Rows]) -> list[Call]:
+        return [
+            summing(rows.numbers, rows.numbers, self._squares[rows.quantity, rows.layers]) for rows in every
+        ]
 
     def _make_updates(self) -> None:
         """Settle which weights are compared with which after an update."""
@@ -226,11 +264,17 @@ class Meter:
         most = max(self._sizes.max(), together * max(sizes))
         self._update = np.zeros(int(most), dtype=np.float32)
         self._ones = np.ones(max(sizes), dtype=np.float32)
-        self._weights: list[tuple[slice, Array, Array, Array]] = []
+        self._after_update: list[Call] = []
         for layers in (slice(0, 1), *_slices(1, depth, together), slice(depth, depth + 1)):
-            now = _stack(engine.weights, layers).numpy()
+            now, old = _stack(engine.weights, layers).numpy(), _stack(before, layers).numpy()
             update = self._update[: now.size].reshape(now.shape)
-            self._weights.append((layers, now, _stack(before, layers).numpy(), update))
+            self._after_update.append(partial(np.subtract, now, old, update))
+            for quantity, numbers in ((WEIGHT_BEFORE, old), (UPDATE, update)):
+                ones = self._ones[: now.shape[-1]]
+                self._after_update += [
+                    summing(numbers, ones, self._left[quantity, layers]),
+                    summing(numbers, numbers, self._spread_squares[quantity, layers]),
+                ]
 
     def _before_of(self, weight: torch.Tensor) -> torch.Tensor:
         return self._before.as_strided(weight.shape, weight.stride(), weight.storage_offset())
@@ -241,9 +285,9 @@ class Meter:
         block = self._blocks.get(layer)
         if block is None:
             return
-        for place, part in block.parts:
+        for (place, part), square in zip(block.parts, block.square_parts, strict=True):
             self._means[place], self._left[place] = center(part, block.scratch)
-            self._spread_squares[place] = dots(block.scratch.array, block.scratch.array)
+            square()
         self._measure_slope(block)
 
     def _measure_slope(self, block: _Block) -> None:
@@ -276,8 +320,8 @@ class Meter:
     def backward_done(self, layer: int) -> None:
         """Sum the squares of the error signals, weights and gradients of a block that is complete."""
         self.check()
-        for rows in self._rows[layer]:
-            self._squares[rows.quantity, rows.layers] = dots(rows.numbers, rows.numbers)
+        for square in self._square_rows[layer]:
+            square()
 
     def before_update(self) -> None:
         """Keep the weights, so that `after_update` can say how far they moved."""
@@ -285,12 +329,8 @@ class Meter:
 
     def after_update(self) -> None:
         """Measure the update that was really made."""
-        for layers, now, before, update in self._weights:
-            np.subtract(now, before, out=update)
-            ones = self._ones[: now.shape[-1]]
-            for quantity, numbers in ((WEIGHT_BEFORE, before), (UPDATE, update)):
-                self._left[quantity, layers] = dots(numbers, ones)
-                self._spread_squares[quantity, layers] = dots(numbers, numbers)
+        for call in self._after_update:
+            call()
         self._left[WEIGHT_BEFORE:] /= self._sizes[WEIGHT_BEFORE:]
 
     def forget_update(self) -> None:
@@ -336,7 +376,7 @@ class Meter:
             elif quantity == H and layer == len(self._engine.z):
                 continue  # the output has no activation
             else:
-                means[place], std[place] = wide_moments(self._spread_of(quantity, layer, model))
+                means[place], std[place] = careful_moments(self._spread_of(quantity, layer, model))
 
     def _spread_of(self, quantity: int, layer: int, model: int) -> Array:
         engine = self._engine
@@ -351,8 +391,8 @@ class Meter:
         return np.asarray(chosen.numpy())
 
     def _settle_norms(self) -> None:
-        for rows in self._bias_rows:
-            self._squares[rows.quantity, rows.layers] = dots(rows.numbers, rows.numbers)
+        for square in self._square_biases:
+            square()
         self._norms = norms = np.sqrt(self._squares)
         if not _fits(self._squares[: 5 if self._bias_rows else BIAS_GRAD]).all():
             self._rescale_norms(norms)
@@ -381,14 +421,14 @@ class Meter:
 
     def _add_by_definition(self, model: int, numbers: Array) -> None:
         """Measure by definition the layers whose z is not finite, and what is not read off here."""
-        broken = ~np.isfinite(numbers[self._names.index("pre_activation_mean")])
+        broken = ~np.isfinite(numbers[self._columns["pre_activation_mean"][0]])
         if not self._unread and not broken.any():
             return
         samples = self.samples(model)
         for row, metric in enumerate(self._metrics):
             for layer in np.flatnonzero(broken | (metric in self._unread)):
                 numbers[row, layer] = metric.measure(samples[layer])
-        numbers[self._names.index("backward_gain"), -2:] = NAN
+        numbers[self._columns["backward_gain"][0], -2:] = NAN
 
     def grad_norms(self, model: int) -> list[float]:
         """Give the norms of all parameters' gradients, as `read` found them."""

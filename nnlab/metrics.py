@@ -28,8 +28,9 @@ RANK_TOLERANCE = 1e-10
 
 def _ratio(above: float, below: float) -> float:
     """Give above / below by IEEE rules: x/0 is inf, 0/0 is NaN."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.divide(np.float64(above), np.float64(below)))
+    if below == 0:
+        return NAN if above == 0 or math.isnan(above) else math.inf
+    return float(above) / float(below)
 
 
 def _share(where: torch.Tensor, sample: LayerSample) -> float:

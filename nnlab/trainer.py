@@ -165,7 +165,7 @@ class _Training:
         self._stop, self._give_up_at = stop, give_up_at
         self._learner = _make_learner(members)
         self._recorded_steps = frozenset(self.config.recorded_steps)
-        self._is_over = False
+        self._is_over = self._was_still = False
         self._running = dict(enumerate(members))
         for member in members:
             member.environment = {
@@ -231,28 +231,29 @@ class _Training:
         last = step == self.config.steps
         is_recorded = step in self._recorded_steps
         self._load()
-        offenders = {number: self._bad_weight(number) for number in self._running}
         self._pass(watched=is_recorded)
-        for number, offender in offenders.items():
-            offenders[number] = offender or self._bad_value(number)
-        broken = {number: offender for number, offender in offenders.items() if offender is not None}
+        broken = {} if self._learner.is_sound() else self._offenders()
         if is_recorded:
-            self._record(step, [number for number in offenders if number not in broken], last=last)
+            self._record(step, [number for number in self._running if number not in broken], last=last)
         if broken:
             self._break_off(step, broken, is_recorded=False)
         if not last:
             self._end_stalled()
             self._update(step, is_recorded=is_recorded)
 
-    def _bad_weight(self, number: int) -> str | None:
-        name = self._learner.bad_weight(number)
-        return None if name is None else f"weights: {name}"
+    def _offenders(self) -> dict[int, str]:
+        """Name what was first not finite in each network where something was."""
+        found = {number: self._offender(number) for number in self._running}
+        return {number: offender for number, offender in found.items() if offender is not None}
 
-    def _bad_value(self, number: int) -> str | None:
+    def _offender(self, number: int) -> str | None:
+        weight = self._learner.bad_weight(number)
+        if weight is not None:
+            return f"weights: {weight}"
         if not self._learner.has_finite_loss(number):
             return "loss"
-        name = self._learner.bad_gradient(number)
-        return None if name is None else f"gradient: {name}"
+        gradient = self._learner.bad_gradient(number)
+        return None if gradient is None else f"gradient: {gradient}"
 
     def _record(self, step: int, numbers: Sequence[int], *, last: bool) -> None:
         """Add the record of a watched pass to some of the networks."""
@@ -278,6 +279,10 @@ class _Training:
             self._end(number, "diverged")
 
     def _end_stalled(self) -> None:
+        all_move = self._learner.all_move()
+        if all_move and not self._was_still:
+            return
+        self._was_still = not all_move
         for number, member in tuple(self._running.items()):
             # A loss of exactly 0 has a gradient of 0 because everything is learned.
             is_still = self._learner.is_still(number) and self._learner.loss(number) != 0
