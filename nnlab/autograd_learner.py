@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from nnlab.config import ExperimentConfig
+from nnlab.engine import flatten, unflatten
 from nnlab.learner import Check, clip, first_bad
 from nnlab.metrics import measure_layers
 from nnlab.model import MLP
@@ -28,7 +29,8 @@ class AutogradLearner:
 
     def __init__(self, model: MLP, config: ExperimentConfig) -> None:
         self._model, self._config = model, config
-        self._optimizer = make_optimizer(config, list(model.parameters()))
+        self._values, self._flat_grads = flatten([model])
+        self._optimizer = make_optimizer(config, self._values, self._flat_grads, list(model.parameters()))
         self._weights_before: list[torch.Tensor] | None = None
         self._probe: Probe | None = None
         self._check: Check = _no_check
@@ -45,7 +47,7 @@ class AutogradLearner:
     @torch.enable_grad()
     def forward_backward(self, *, watched: bool, check: Check) -> None:
         """Pass the loaded batch forward and backward."""
-        self._optimizer.zero_grad(set_to_none=True)
+        self._flat_grads.zero_()
         self._check = check
         self._probe = Probe(self._model, gradients=True, check=check) if watched else None
         if self._probe is None:
@@ -124,8 +126,8 @@ class AutogradLearner:
         update(self._optimizer)
 
     def release(self, number: int) -> None:
-        """Leave the network as it is: nothing else holds its storage."""
-        self._model.zero_grad(set_to_none=True)
+        """Leave the network as it is from now on, with storage of its own."""
+        unflatten(self._model)
 
 
 def _are_finite(tensors: list[torch.Tensor]) -> bool:

@@ -17,7 +17,7 @@ from nnlab.config import ExperimentConfig
 from nnlab.engine import Engine, unflatten
 from nnlab.meter import Meter
 from nnlab.model import MLP
-from nnlab.optimizer import make_flat_optimizer, update
+from nnlab.optimizer import make_optimizer, update
 from nnlab.recorder import Measured
 from nnlab.run import LayerInfo
 
@@ -110,7 +110,7 @@ class EngineLearner:
         self._engine = Engine(models, config, batch)
         self._meter = Meter(self._engine)
         parameters = [parameter for model in models for parameter in model.parameters()]
-        self._optimizer = make_flat_optimizer(config, parameters, self._engine.values, self._engine.grads)
+        self._optimizer = make_optimizer(config, self._engine.values, self._engine.grads, parameters)
         self._value_rows = list(self._engine.values.numpy())
         self._grad_rows = list(self._engine.grads.numpy())
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils import skip_init
 
 from nnlab.activations import ACTIVATIONS
 from nnlab.datasets import Data, load_dataset
@@ -39,13 +38,25 @@ class Elementwise(nn.Module):
         return self.name
 
 
+def _blank_linear(fan_in: int, fan_out: int, *, bias: bool) -> nn.Linear:
+    """Make a Linear whose numbers are still to be drawn.
+
+    By itself it would draw them from the process-wide generator that all visitors share. torch.nn.utils'
+    skip_init avoids that too, but loads PyTorch's symbolic shapes and sympy, a second and 40 MB.
+    """
+    linear = nn.Linear(fan_in, fan_out, bias=bias, device="meta")
+    linear.weight = nn.Parameter(torch.empty(fan_out, fan_in))
+    if bias:
+        linear.bias = nn.Parameter(torch.empty(fan_out))
+    return linear
+
+
 class Block(nn.Module):
     """One hidden layer: Linear -> normalization -> activation -> residual add."""
 
     def __init__(self, fan_in: int, config: ExperimentConfig, *, residual: bool, bias: bool) -> None:
         super().__init__()
-        # skip_init: nn.Linear would draw from the process-wide generator that all visitors share.
-        self.linear: nn.Linear = skip_init(nn.Linear, fan_in, config.width, bias=bias)
+        self.linear = _blank_linear(fan_in, config.width, bias=bias)
         self.norm = _normalization(config)
         self.activation = _activation(config.activation)
         self.residual = residual
@@ -69,7 +80,7 @@ class MLP(nn.Sequential):
             residual = config.residual and layer > 1
             fan_in = n_inputs if layer == 1 else config.width
             parts[f"hidden_{layer}"] = Block(fan_in, config, residual=residual, bias=bias)
-        parts["output"] = skip_init(nn.Linear, config.width, n_outputs, bias=bias)
+        parts["output"] = _blank_linear(config.width, n_outputs, bias=bias)
         super().__init__(parts)
 
     @property

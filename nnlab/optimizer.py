@@ -1,78 +1,132 @@
-"""Optimizer: one update of all weights of one or several networks, by PyTorch's own kernels."""
+"""Optimizers: one update of all weights of one or several networks, by the kernels that torch.optim calls.
+
+Bit for bit the same as torch.optim's, without its classes: their bookkeeping takes longer than the update of
+a small network, and the first of them that a process makes loads PyTorch's compiler, a second and 40 MB.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Protocol
 
 import torch
-from torch import nn
 
 from nnlab.config import ExperimentConfig
 
+# torch.optim's defaults, and the momentum that everybody takes.
 MOMENTUM = 0.9
+RMSPROP_DECAY = 0.99
+ADAM_BETAS = (0.9, 0.999)
+EPSILON = 1e-8
 
-
-class Optimizer(Protocol):
-    """What changes weights by their gradients."""
-
-    def step(self) -> object:
-        """Change the weights once."""
-        ...
+Tensors = Sequence[torch.Tensor]
 
 
 class UpdateOverflow(Exception):
     """The optimizer's own arithmetic left float32, as with a learning rate of 1e39."""
 
 
-class FlatSGD:
-    """torch.optim.SGD over one tensor, without its bookkeeping, which takes longer than the update."""
-
-    def __init__(self, weights: torch.Tensor, grad: torch.Tensor, lr: float, weight_decay: float) -> None:
-        self._weights, self._grad = weights, grad
-        self._lr, self._weight_decay = lr, weight_decay
+class Optimizer(Protocol):
+    """What changes weights by their gradients."""
 
     def step(self) -> None:
-        """W -= lr (dLoss/dW + weight_decay W)."""
-        grad = self._grad
-        if self._weight_decay:
-            grad = grad.add(self._weights, alpha=self._weight_decay)
-        self._weights.add_(grad, alpha=-self._lr)
+        """Change the weights once."""
+        ...
 
 
-# SGD's fused kernel rounds momentum otherwise than the plain one, and saves nothing on one tensor.
-_MAKERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": torch.optim.SGD,
-    "momentum": partial(torch.optim.SGD, momentum=MOMENTUM),
-    "adam": partial(torch.optim.Adam, fused=True),
-    "adamw": partial(torch.optim.AdamW, fused=True),
-    "rmsprop": torch.optim.RMSprop,
-}
-# Adam's fused kernel takes the last few elements of every tensor by another road than the rest: over one
-# long tensor its bits would differ from an ordinary training loop's, so it gets the tensors one by one.
-_PER_TENSOR = ("adam", "adamw")
+class SGD:
+    """W -= lr v, where v = momentum v + dLoss/dW + weight_decay W; Polyak 1964, as torch.optim has it."""
+
+    def __init__(self, weights: torch.Tensor, grads: torch.Tensor, config: ExperimentConfig) -> None:
+        self._weights, self._grads, self._config = weights, grads, config
+        self._has_momentum = config.optimizer == "momentum"
+        self._velocity: torch.Tensor | None = None
+
+    def step(self) -> None:
+        """Change the weights once."""
+        move = _decayed(self._grads, self._weights, self._config.weight_decay)
+        if self._has_momentum:
+            # The first step is the gradient itself.
+            if self._velocity is None:
+                self._velocity = move.clone()
+            else:
+                self._velocity.mul_(MOMENTUM).add_(move)
+            move = self._velocity
+        self._weights.add_(move, alpha=-self._config.learning_rate)
 
 
-def make_optimizer(config: ExperimentConfig, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """Make the optimizer of an experiment over separate parameters."""
-    return _MAKERS[config.optimizer](parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+class RMSprop:
+    """W -= lr g / (sqrt(s) + eps), where s is the running mean of g^2; Tieleman & Hinton 2012."""
+
+    def __init__(self, weights: torch.Tensor, grads: torch.Tensor, config: ExperimentConfig) -> None:
+        self._weights, self._grads, self._config = weights, grads, config
+        self._mean_square = torch.zeros_like(weights)
+
+    def step(self) -> None:
+        """Change the weights once."""
+        grad = _decayed(self._grads, self._weights, self._config.weight_decay)
+        self._mean_square.mul_(RMSPROP_DECAY).addcmul_(grad, grad, value=1 - RMSPROP_DECAY)
+        root = self._mean_square.sqrt().add_(EPSILON)
+        self._weights.addcdiv_(grad, root, value=-self._config.learning_rate)
 
 
-def make_flat_optimizer(
-    config: ExperimentConfig, parameters: Sequence[nn.Parameter], values: torch.Tensor, grads: torch.Tensor
-) -> Optimizer:
-    """Make the same for parameters that are views of `values`, with gradients that are views of `grads`.
+class Adam:
+    """Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019), by PyTorch's fused kernels.
 
-    It gives the same bits as `make_optimizer`'s.
+    The kernel takes the last few elements of every tensor by another road than the rest: over one long tensor
+    its bits would differ from an ordinary training loop's, so it gets the tensors one by one.
     """
-    if config.optimizer in _PER_TENSOR:
-        return make_optimizer(config, parameters)
-    if config.optimizer == "sgd":
-        return FlatSGD(values, grads, config.learning_rate, config.weight_decay)
-    whole = nn.Parameter(values)
-    whole.grad = grads
-    return make_optimizer(config, [whole])
+
+    def __init__(self, weights: Tensors, grads: Tensors, config: ExperimentConfig) -> None:
+        kernels = {"adam": torch._fused_adam_, "adamw": torch._fused_adamw_}
+        self._kernel, self._config = kernels[config.optimizer], config
+        self._weights, self._grads = list(weights), list(grads)
+        self._means = [torch.zeros_like(weight) for weight in weights]
+        self._mean_squares = [torch.zeros_like(weight) for weight in weights]
+        self._steps = [torch.zeros(()) for _ in weights]
+
+    def step(self) -> None:
+        """Change the weights once."""
+        torch._foreach_add_(self._steps, 1)
+        self._kernel(
+            self._weights,
+            self._grads,
+            self._means,
+            self._mean_squares,
+            [],
+            self._steps,
+            lr=self._config.learning_rate,
+            beta1=ADAM_BETAS[0],
+            beta2=ADAM_BETAS[1],
+            weight_decay=self._config.weight_decay,
+            eps=EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
+
+
+def _decayed(grads: torch.Tensor, weights: torch.Tensor, weight_decay: float) -> torch.Tensor:
+    return grads.add(weights, alpha=weight_decay) if weight_decay else grads
+
+
+_FLAT: dict[str, Callable[[torch.Tensor, torch.Tensor, ExperimentConfig], Optimizer]] = {
+    "sgd": SGD,
+    "momentum": SGD,
+    "rmsprop": RMSprop,
+}
+
+
+def make_optimizer(
+    config: ExperimentConfig,
+    values: torch.Tensor,
+    grads: torch.Tensor,
+    parameters: Sequence[torch.nn.Parameter],
+) -> Optimizer:
+    """Make an experiment's optimizer for parameters that are views of `values`, with gradients of `grads`."""
+    if config.optimizer in _FLAT:
+        return _FLAT[config.optimizer](values, grads, config)
+    views = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return Adam([parameter.detach() for parameter in parameters], views, config)
 
 
 def update(optimizer: Optimizer) -> None:

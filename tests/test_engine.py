@@ -16,7 +16,6 @@ from nnlab.datasets import Data
 from nnlab.engine import Engine, covers, flatten, unflatten
 from nnlab.initializers import INITIALIZERS
 from nnlab.model import build_model
-from nnlab.optimizer import FlatSGD
 from nnlab.probe import Probe
 from nnlab.recorder import LOSSES
 
@@ -210,17 +209,3 @@ def test_normalizations_are_left_to_autograd_and_the_run_says_so():
     assert not covers(ExperimentConfig(normalization="layer"))
     assert nnlab.train(experiment(steps=1)).environment["engine"] == "engine"
     assert nnlab.train(experiment(steps=1, normalization="batch")).environment["engine"] == "autograd"
-
-
-@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
-def test_plain_sgd_is_torchs_bit_for_bit(weight_decay):
-    draw = torch.Generator().manual_seed(0)
-    mine, grad = torch.randn(1001, generator=draw), torch.randn(1001, generator=draw)
-    theirs = torch.nn.Parameter(mine.clone())
-    theirs.grad = grad
-    optimizer = torch.optim.SGD([theirs], lr=0.1, weight_decay=weight_decay)
-    flat = FlatSGD(mine, grad, 0.1, weight_decay)
-    for _ in range(10):
-        flat.step()
-        optimizer.step()
-    assert torch.equal(mine, theirs.detach())
