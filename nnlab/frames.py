@@ -104,4 +104,4 @@ def _histogram_rows(run: Run, record: StepRecord, quantity: str) -> pd.DataFrame
             "bin_right": np.concatenate([part[3] for part in parts] or [np.empty(0)]),
             "count": np.concatenate([part[4] for part in parts] or [np.empty(0, dtype=int)]),
         }
-    ).astype({"layer": str, "quantity": str})
+    ).astype({"layer": str, "quantity": str, "count": int})

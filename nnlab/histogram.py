@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -19,6 +20,7 @@ UNBOUNDED_EDGES = np.linspace(-3.0, 6.0, 91)
 MAGNITUDE_EDGES = np.linspace(-20.0, 4.0, 97)
 # The upper half of a float32: sign, exponent and seven digits of the mantissa.
 KEY_SHIFT = 16
+LARGEST_COUNT = np.iinfo(np.int32).max
 UNSETTLED = 255  # above every number of rows
 
 
@@ -62,6 +64,15 @@ def count(values: np.ndarray, quantity: str, activation: str) -> np.ndarray:
     unsettled = flat[rows == UNSETTLED] if counts[UNSETTLED] else flat[:0]
     exact = _count_exactly(unsettled, quantity, activation)
     return np.asarray(counts[: len(exact)] + exact)
+
+
+def packed(layers: Sequence[np.ndarray | None]) -> list[np.ndarray | None]:
+    """Give the same counts of some layers in one memory and in half of it, where they are equally many."""
+    counted = [counts for counts in layers if counts is not None]
+    if len({len(counts) for counts in counted}) != 1 or any(c.max() > LARGEST_COUNT for c in counted):
+        return list(layers)
+    rows = iter(np.array(counted, dtype=np.int32))
+    return [None if counts is None else next(rows) for counts in layers]
 
 
 @cache

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from nnlab.histogram import count
+from nnlab.histogram import count, packed
 from nnlab.metrics import measure_layers, measure_network
-from nnlab.run import LayerInfo, StepRecord
+from nnlab.run import LayerInfo, LayerNumbers, StepRecord
 from nnlab.samples import LayerSample, NetworkSample
 
 
@@ -91,7 +91,7 @@ def _histograms(
         }
         for quantity, values in tensors.items():
             counts[quantity].append(_count(values, quantity, info.activation))
-    return counts
+    return {quantity: packed(rows) for quantity, rows in counts.items()}
 
 
 def _count(values: torch.Tensor | None, quantity: str, activation: str) -> np.ndarray | None:
@@ -112,7 +112,7 @@ def make_record(
     """Make one record of what the batch left and, at a probe record, of the probe set's samples."""
     layers = batch.layers
     if probe is not None:
-        layers = {**layers, **measure_layers(probe, at_probe=True, check=check)}
+        layers = LayerNumbers.of({**layers, **measure_layers(probe, at_probe=True, check=check)})
     network = NetworkSample(
         loss=scores.loss,
         accuracy=scores.accuracy,

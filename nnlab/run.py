@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,15 @@ class LayerNumbers(Mapping[str, np.ndarray]):
     def __init__(self, columns: Mapping[str, tuple[int, int]], numbers: np.ndarray) -> None:
         self._columns, self._numbers = columns, numbers
 
+    @classmethod
+    def of(cls, values: Mapping[str, np.ndarray]) -> LayerNumbers:
+        """Gather arrays, one a metric."""
+        columns = _columns(tuple((name, len(array)) for name, array in values.items()))
+        numbers = np.full((len(columns), max(map(len, values.values()), default=0)), np.nan)
+        for row, array in zip(numbers, values.values(), strict=True):
+            row[: len(array)] = array
+        return cls(columns, numbers)
+
     def __getitem__(self, metric: str) -> np.ndarray:
         row, layers = self._columns[metric]
         return np.asarray(self._numbers[row, :layers])
@@ -74,6 +83,12 @@ class LayerNumbers(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._columns)
+
+
+@lru_cache(maxsize=64)
+def _columns(lengths: tuple[tuple[str, int], ...]) -> Mapping[str, tuple[int, int]]:
+    """Give what records of the same metrics share."""
+    return {name: (row, layers) for row, (name, layers) in enumerate(lengths)}
 
 
 @dataclass(frozen=True)

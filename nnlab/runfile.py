@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from nnlab.config import FIELDS, ExperimentConfig
-from nnlab.histogram import QUANTITIES, bin_rows
+from nnlab.histogram import QUANTITIES, bin_rows, packed
 from nnlab.metrics import METRICS
-from nnlab.run import STATUSES, LayerInfo, Run, StepRecord
+from nnlab.run import STATUSES, LayerInfo, LayerNumbers, Run, StepRecord
 
 FORMAT = "nnlab.run"
 SCHEMA = (1, 0)
@@ -204,12 +204,15 @@ def _read_record(content: Mapping[str, Any], layers: tuple[LayerInfo, ...]) -> S
         values[name] = np.array([_decode_number(number) for number in numbers], dtype=float)
     network = {n: _decode_number(v) for n, v in content["network"].items()}
     histograms = {
-        quantity: [_read_counts(c, quantity, layer) for c, layer in zip(rows, layers, strict=True)]
+        quantity: packed([_read_counts(c, quantity, layer) for c, layer in zip(rows, layers, strict=True)])
         for quantity, rows in content["histograms"].items()
         if quantity in QUANTITIES
     }
     extras = _unknown(content, ("k", "step", "layers", "network", "histograms"))
-    return StepRecord(int(content["step"]), values, network, histograms, extras)
+    # What only a newer version knows may have any length, and would spread it to every other metric.
+    is_even = all(len(numbers) <= len(layers) for numbers in values.values())
+    dense = LayerNumbers.of(values) if is_even else values
+    return StepRecord(int(content["step"]), dense, network, histograms, extras)
 
 
 def _read_counts(counts: list[int] | None, quantity: str, layer: LayerInfo) -> np.ndarray | None:
