@@ -319,9 +319,6 @@ def warm_up() -> None:
 
 
 def _import_trainer() -> None:
-    import sklearn.datasets
-    import sklearn.model_selection
-
     import nnlab.trainer
 
-    log.debug("loaded %s and %s", sklearn.datasets.__name__, nnlab.trainer.__name__)
+    log.debug("loaded %s", nnlab.trainer.__name__)
