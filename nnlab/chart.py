@@ -19,6 +19,9 @@ MAX_CELLS = 4000
 MAX_COLUMNS = 75
 MAX_LINES = 16
 MAX_POINTS = 100
+# A picture of a run in training is redrawn within a second or two, and every mark costs the browser time
+# that training on the same machine could use: 40 columns or points on half a screen are ten pixels apart.
+MAX_LIVE = 40
 HOVER_EVERY = 5  # points of a line that answer the mouse; each is a mark the browser must draw
 MAX_TICKS = 8
 # 1e-6, 1e0: without the plus sign and the typographic minus that d3 writes.
@@ -96,6 +99,19 @@ def spread(count: int, most: int) -> list[int]:
     return sorted({int(place) for place in np.linspace(0, count - 1, most).round()})
 
 
+def drawn_places(run: Run, count: int, most: int) -> list[int]:
+    """Give the positions of at most `most` out of `count` records to draw, the first and the last included.
+
+    While a run goes on they are multiples of a power of two, so that a curve grows instead of wobbling.
+    """
+    if run.status != "running":
+        return spread(count, most)
+    stride = 1
+    while count > stride * (min(most, MAX_LIVE) - 1):
+        stride *= 2
+    return sorted({*range(0, count, stride), count - 1}) if count else []
+
+
 def layer_ticks(count: int) -> list[int]:
     """Give the layer numbers to print on an axis of `count` layers."""
     return [1 + position for position in spread(count, 12)]
@@ -150,7 +166,7 @@ def state_of(values: np.ndarray) -> np.ndarray:
 def drawn_records(run: Run, metric: str, most: int) -> list[StepRecord]:
     """Give at most `most` records that hold a per-layer metric, evenly spaced."""
     taken = [record for record in run.records if metric in record.layers]
-    return [taken[position] for position in spread(len(taken), most)]
+    return [taken[position] for position in drawn_places(run, len(taken), most)]
 
 
 def left_out_notes(shown: int, total: int, noun: str) -> tuple[str, ...]:
