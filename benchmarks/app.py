@@ -40,7 +40,7 @@ st.vega_lite_chart(frame, {"mark": "line", "encoding": encoding})
 LIVE_LINK = "?v=1&depth=10&width=64&activation=tanh&steps=20000&record_every=20&seed=1"
 LIVE_SECONDS = 8
 STORED_STEP = 300  # the last one of the run that the lab shows first
-# The page watches itself: a driver that asks it twenty times a second takes half a core from what it measures.
+# The page watches itself: a driver that asks it twenty times a second takes half a core from the training.
 WATCH = """(milliseconds) => new Promise((done) => {
   const title = () => document.querySelector(".st-key-chart_layer_norms strong")?.textContent ?? "0";
   const step = () => Number(title().split(" ").pop());

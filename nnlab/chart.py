@@ -81,7 +81,8 @@ def finish(
     chart: alt.Chart | alt.LayerChart | alt.FacetChart, mode: Mode, height: int, **extra: Any
 ) -> dict[str, Any]:
     """Turn an Altair chart into a spec in the project's looks, as wide as its container."""
-    spec = chart.properties(width="container", height=height, **extra).to_dict()
+    # Checking against the schema takes a third of the time, while a run goes on; tests check every spec.
+    spec = chart.properties(width="container", height=height, **extra).to_dict(validate=False)
     spec["config"] = chart_config(mode)
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     return spec
@@ -155,6 +156,18 @@ def decades(values: np.ndarray | Sequence[float]) -> tuple[int, int]:
     low = max(LOWEST_DECADE, math.floor(math.log10(usable.min())))
     high = math.ceil(math.log10(usable.max()))
     return low, max(high, low + 1)
+
+
+def drawn_decades(run: Run, values: np.ndarray | Sequence[float]) -> tuple[int, int]:
+    """Give the exponents of the axis of all positive finite values.
+
+    While a run goes on the axis ends at even powers of ten: it jumps less often, and every jump costs a new
+    spec and a new picture in the browser.
+    """
+    low, high = decades(values)
+    if run.status != "running":
+        return low, high
+    return max(LOWEST_DECADE, low - low % 2), high + high % 2
 
 
 def state_of(values: np.ndarray) -> np.ndarray:

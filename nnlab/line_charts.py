@@ -16,8 +16,8 @@ from nnlab.chart import (
     MAX_POINTS,
     Chart,
     decade_ticks,
-    decades,
     depth_colors,
+    drawn_decades,
     drawn_places,
     end_marks,
     finish,
@@ -222,7 +222,7 @@ def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
     """How far each update moved the weights of every layer, relative to their spread."""
     frame, drawn = _layer_lines(run, "update_ratio", len(run.layers))
     values = np.append(frame["value"].to_numpy(), UPDATE_GUIDE)
-    low, high = decades(values)
+    low, high = drawn_decades(run, values)
     floor = float(f"1e{low - 1}")
     has_zero = bool((frame["state"] == "zero").any())
     guide = [(UPDATE_GUIDE, "0.001: usual")]
