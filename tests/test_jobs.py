@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -522,3 +524,13 @@ def test_memory_can_be_given_back_anywhere(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(jobs.ctypes, "CDLL", no_library)
     jobs.give_memory_back()
+
+
+def test_warming_up_loads_torch_and_neither_scikit_learn_nor_a_compiler() -> None:
+    code = (
+        "import sys, nnlab.jobs\n"
+        "nnlab.jobs._import_trainer()\n"
+        "assert 'nnlab.trainer' in sys.modules\n"
+        "sys.exit(bool({'sklearn', 'scipy', 'sympy', 'torch._dynamo'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -21,6 +21,7 @@ TABS = {
     "Gradients": ("delta_histograms", "weight_grad_histograms"),
 }
 TABLE_TAB = "Table and files"
+DRAWN = "drawn_job"  # the job that the panels were drawn for
 TICKING = "ticking"  # whether the page has given the parts below their timers
 # What moves is drawn anew about once a second. The rest may lag a second behind: a browser on the machine
 # that trains takes more of it for one curve or sparkline than a step of training does.
@@ -30,6 +31,7 @@ SLOW_TICK_SECONDS = 1.8
 
 def panels() -> None:
     """Draw everything that belongs to the shown run; while it runs, its parts redraw themselves."""
+    st.session_state[DRAWN] = runs.job_id()
     live = _is_live()
     _part(_verdict, TICK_SECONDS)
     run = runs.shown()
@@ -40,11 +42,11 @@ def panels() -> None:
 
 
 def _is_live() -> bool:
-    """Whether the job is under way; where that has changed since the page was drawn, draw it anew."""
+    """Whether the job is under way; where the page was drawn for another state of things, draw it anew."""
     job = runs.job()
     live = job is not None and job.is_active
-    if live != st.session_state[TICKING]:
-        # A run began or ended: the header's button and the timers belong to the page.
+    if live != st.session_state[TICKING] or runs.job_id() != st.session_state[DRAWN]:
+        # A run began, ended, or both at once: header, timers and the other parts belong to the page.
         st.rerun()
     return live
 

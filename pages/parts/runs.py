@@ -35,6 +35,12 @@ def job() -> RunJob | None:
     return found
 
 
+def job_id() -> str | None:
+    """Give the id of this visitor's latest job, None where there is none in memory."""
+    latest = job()
+    return None if latest is None else latest.id
+
+
 def is_lost() -> bool:
     """Whether the address names a run that is no longer in memory."""
     return bool(st.session_state.get(JOB)) and BOARD.get(st.session_state[JOB]) is None
