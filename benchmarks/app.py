@@ -45,13 +45,14 @@ STORED_STEP = 300  # the last one of the run that the lab shows first
 # The page watches itself: a driver that asks it twenty times a second takes half a core from the training.
 WATCH = """(milliseconds) => new Promise((done) => {
   const title = () => document.querySelector(".st-key-chart_layer_norms strong")?.textContent ?? "0";
-  const step = () => Number(title().split(" ").pop());
-  const begin = performance.now(), first = step(), seen = new Set();
+  const seen = [], begin = performance.now();
   const look = () => {
-    seen.add(title());
-    const seconds = (performance.now() - begin) / 1000;
-    if (seconds * 1000 < milliseconds) return setTimeout(look, 100);
-    done({"updates/s": (seen.size - 1) / seconds, "steps/s": (step() - first) / seconds});
+    const now = performance.now(), step = Number(title().split(" ").pop());
+    if (step && step !== seen.at(-1)?.step) seen.push({now, step});
+    if (now - begin < milliseconds) return setTimeout(look, 50);
+    // From one change to another: the page is as far behind the run at both.
+    const first = seen[1], last = seen.at(-1), seconds = (last.now - first.now) / 1000;
+    done({"updates/s": (seen.length - 2) / seconds, "steps/s": (last.step - first.step) / seconds});
   };
   look();
 })"""
