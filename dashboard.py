@@ -11,8 +11,6 @@ from pages.parts.choice import choose, current, show_notes, write_address
 from pages.parts.controls import sidebar
 from pages.parts.lab import TICKING, panels
 
-# A little under a second, so that drawing included the charts move once a second.
-TICK_SECONDS = 0.7
 PRESET = "preset"
 INTRODUCTION = """
 A network learns from its mistakes: the **error signal** starts at the output and travels back through
@@ -96,6 +94,6 @@ header(problem)
 messages(problem)
 job = runs.job()
 st.session_state[TICKING] = job is not None and job.is_active
-st.fragment(panels, run_every=TICK_SECONDS if st.session_state[TICKING] else None)()
+st.fragment(panels)()
 write_address(current(), job.id if job is not None else None)
 warm_up()

@@ -19,6 +19,9 @@ MAX_CELLS = 4000
 MAX_COLUMNS = 75
 MAX_LINES = 16
 MAX_POINTS = 100
+# A picture of a run in training is redrawn within a second or two, and every mark costs the browser time
+# that training on the same machine could use: 40 columns or points on half a screen are ten pixels apart.
+MAX_LIVE = 40
 HOVER_EVERY = 5  # points of a line that answer the mouse; each is a mark the browser must draw
 MAX_TICKS = 8
 # 1e-6, 1e0: without the plus sign and the typographic minus that d3 writes.
@@ -78,7 +81,8 @@ def finish(
     chart: alt.Chart | alt.LayerChart | alt.FacetChart, mode: Mode, height: int, **extra: Any
 ) -> dict[str, Any]:
     """Turn an Altair chart into a spec in the project's looks, as wide as its container."""
-    spec = chart.properties(width="container", height=height, **extra).to_dict()
+    # Checking against the schema takes a third of the time, while a run goes on; tests check every spec.
+    spec = chart.properties(width="container", height=height, **extra).to_dict(validate=False)
     spec["config"] = chart_config(mode)
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     return spec
@@ -94,6 +98,19 @@ def spread(count: int, most: int) -> list[int]:
     if count <= most:
         return list(range(count))
     return sorted({int(place) for place in np.linspace(0, count - 1, most).round()})
+
+
+def drawn_places(run: Run, count: int, most: int) -> list[int]:
+    """Give the positions of at most `most` out of `count` records to draw, the first and the last included.
+
+    While a run goes on they are multiples of a power of two, so that a curve grows instead of wobbling.
+    """
+    if run.status != "running":
+        return spread(count, most)
+    stride = 1
+    while count > stride * (min(most, MAX_LIVE) - 1):
+        stride *= 2
+    return sorted({*range(0, count, stride), count - 1}) if count else []
 
 
 def layer_ticks(count: int) -> list[int]:
@@ -141,6 +158,18 @@ def decades(values: np.ndarray | Sequence[float]) -> tuple[int, int]:
     return low, max(high, low + 1)
 
 
+def drawn_decades(run: Run, values: np.ndarray | Sequence[float]) -> tuple[int, int]:
+    """Give the exponents of the axis of all positive finite values.
+
+    While a run goes on the axis ends at even powers of ten: it jumps less often, and every jump costs a new
+    spec and a new picture in the browser.
+    """
+    low, high = decades(values)
+    if run.status != "running":
+        return low, high
+    return max(LOWEST_DECADE, low - low % 2), high + high % 2
+
+
 def state_of(values: np.ndarray) -> np.ndarray:
     """Tell numbers from exact zeros and from NaN and inf: "value", "zero", "undefined"."""
     states = np.where(values == 0, "zero", "value")
@@ -150,7 +179,7 @@ def state_of(values: np.ndarray) -> np.ndarray:
 def drawn_records(run: Run, metric: str, most: int) -> list[StepRecord]:
     """Give at most `most` records that hold a per-layer metric, evenly spaced."""
     taken = [record for record in run.records if metric in record.layers]
-    return [taken[position] for position in spread(len(taken), most)]
+    return [taken[position] for position in drawn_places(run, len(taken), most)]
 
 
 def left_out_notes(shown: int, total: int, noun: str) -> tuple[str, ...]:

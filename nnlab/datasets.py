@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nnlab.shipped import Table, load_shipped
+from nnlab.split import TEST_SHARE, at_random, stratified
 from nnlab.streams import numpy_stream, stream_seed
 
 if TYPE_CHECKING:
@@ -20,11 +23,10 @@ if TYPE_CHECKING:
 
 Points = tuple[np.ndarray, np.ndarray]
 
-TEST_SHARE = 0.2
-SPLIT_SEED = 0  # one split for all seeds, so that seeds differ in weights and batches only
 GAUSSIAN_FEATURES = 64  # as many as digits has, so that both networks have the same shape
 GAUSSIAN_CLASSES = 10
 GRAY_LEVELS = 16  # the digits' pixels are whole numbers from 0 to 16
+INNER_RADIUS = 0.5  # of the two circles; the labels change at 3/4
 SPIRAL_TURNS = 1.75  # as TensorFlow Playground draws it
 
 
@@ -69,7 +71,7 @@ class Data:
 class Dataset:
     """A source of points: a `load` callable for real data, a `generate` callable for drawn data.
 
-    `load()` gives scikit-learn's Bunch; `generate(samples, noise, seed)` gives x (samples, features)
+    `load()` gives the whole table; `generate(samples, noise, seed)` gives x (samples, features)
     and y (samples,). Both are None for `csv`, whose points come from a file.
     """
 
@@ -80,7 +82,7 @@ class Dataset:
     description: str
     n_features: int | None
     n_classes: int | None
-    load: Callable[[], Any] | None = None
+    load: Callable[[], Table] | None = None
     generate: Callable[[int, float, int], Points] | None = None
 
     @property
@@ -92,15 +94,6 @@ class Dataset:
     def needs_file(self) -> bool:
         """Whether a file must be named."""
         return self.load is None and self.generate is None
-
-
-def _sklearn(loader: str) -> Callable[[], Any]:
-    def load() -> Any:
-        from sklearn import datasets
-
-        return getattr(datasets, loader)()
-
-    return load
 
 
 def _random_state(seed: int) -> int:
@@ -115,16 +108,32 @@ def _xor(samples: int, noise: float, seed: int) -> Points:
     return corners + noise * generator.standard_normal(corners.shape), labels
 
 
-def _moons(samples: int, noise: float, seed: int) -> Points:
-    from sklearn.datasets import make_moons
+def _two_curves(curves: tuple[np.ndarray, np.ndarray], samples: int, noise: float, seed: int) -> Points:
+    """Shuffle the points of two curves, (2, points) each, and add noise.
 
-    return make_moons(samples, noise=noise, random_state=_random_state(seed))
+    Draw by draw what scikit-learn's make_moons and make_circles do, whose import costs 90 MB.
+    """
+    draws = np.random.RandomState(_random_state(seed))
+    order = np.arange(samples)
+    draws.shuffle(order)
+    points = np.concatenate(curves, axis=1).T[order]
+    labels = (order >= curves[0].shape[1]).astype(np.intp)
+    return points + draws.normal(scale=noise, size=points.shape), labels
+
+
+def _moons(samples: int, noise: float, seed: int) -> Points:
+    upper, lower = (np.linspace(0, np.pi, count) for count in (samples // 2, samples - samples // 2))
+    outer = np.stack([np.cos(upper), np.sin(upper)])
+    inner = np.stack([1 - np.cos(lower), 1 - np.sin(lower) - 0.5])
+    return _two_curves((outer, inner), samples, noise, seed)
 
 
 def _circles(samples: int, noise: float, seed: int) -> Points:
-    from sklearn.datasets import make_circles
-
-    return make_circles(samples, noise=noise, factor=0.5, random_state=_random_state(seed))
+    rings = []
+    for count, radius in ((samples // 2, 1.0), (samples - samples // 2, INNER_RADIUS)):
+        angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+        rings.append(radius * np.stack([np.cos(angle), np.sin(angle)]))
+    return _two_curves((rings[0], rings[1]), samples, noise, seed)
 
 
 def _blobs(samples: int, noise: float, seed: int) -> Points:
@@ -158,7 +167,7 @@ _ENTRIES = (
         description="1,797 scanned digits of 8 x 8 gray pixels, 10 classes.",
         n_features=64,
         n_classes=10,
-        load=_sklearn("load_digits"),
+        load=partial(load_shipped, "digits"),
     ),
     Dataset(
         name="iris",
@@ -168,7 +177,7 @@ _ENTRIES = (
         description="150 flowers, 4 measurements, 3 species.",
         n_features=4,
         n_classes=3,
-        load=_sklearn("load_iris"),
+        load=partial(load_shipped, "iris"),
     ),
     Dataset(
         name="wine",
@@ -178,7 +187,7 @@ _ENTRIES = (
         description="178 wines, 13 chemical measurements, 3 growers.",
         n_features=13,
         n_classes=3,
-        load=_sklearn("load_wine"),
+        load=partial(load_shipped, "wine"),
     ),
     Dataset(
         name="breast_cancer",
@@ -188,7 +197,7 @@ _ENTRIES = (
         description="569 tumours, 30 measurements of cell nuclei, 2 classes.",
         n_features=30,
         n_classes=2,
-        load=_sklearn("load_breast_cancer"),
+        load=partial(load_shipped, "breast_cancer"),
     ),
     Dataset(
         name="xor",
@@ -266,17 +275,13 @@ DATASETS: dict[str, Dataset] = {entry.name: entry for entry in _ENTRIES}
 
 def _split(y: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Give the training rows, the test rows, and a note where stratifying was impossible."""
-    from sklearn.model_selection import train_test_split
-
-    rows = np.arange(len(y))
-    options = {"test_size": TEST_SHARE, "random_state": SPLIT_SEED}
     counts = np.unique(y, return_counts=True)[1]
     n_test = int(np.ceil(len(y) * TEST_SHARE))
-    stratify = task == "classification" and counts.min() >= 2 and n_test >= len(counts)
-    train, test = train_test_split(rows, stratify=y if stratify else None, **options)
-    if stratify or task == "regression":
-        return train, test, ()
-    return train, test, ("too few examples of a class to split by class: split at random",)
+    if task == "classification" and counts.min() >= 2 and n_test >= len(counts):
+        return *stratified(y), ()
+    if task == "regression":
+        return *at_random(len(y)), ()
+    return *at_random(len(y)), ("too few examples of a class to split by class: split at random",)
 
 
 def _standardize(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -317,10 +322,8 @@ def prepare(
 
 def _load_real(entry: Dataset) -> Data:
     assert entry.load is not None
-    bunch = entry.load()
-    classes = tuple(str(name) for name in bunch.target_names)
-    names = tuple(str(name) for name in bunch.feature_names)
-    return prepare(bunch.data, bunch.target, "classification", classes, names)
+    table = entry.load()
+    return prepare(table.x, table.y, "classification", table.classes, table.feature_names)
 
 
 def load_pixels() -> Data:
@@ -330,9 +333,9 @@ def load_pixels() -> Data:
     of the image: the lesson on brightness needs x, and a x, as they are.
     """
     data = _load_real(DATASETS["digits"])
-    bunch = DATASETS["digits"].load()  # type: ignore[misc]
-    pixels = (bunch.data / GRAY_LEVELS).astype(np.float32)
-    train, test, _ = _split(bunch.target, "classification")
+    table = load_shipped("digits")
+    pixels = (table.x / GRAY_LEVELS).astype(np.float32)
+    train, test, _ = _split(table.y, "classification")
     notes = ("the inputs are gray values from 0 to 1, not standardised",)
     return replace(data, x_train=pixels[train], x_test=pixels[test], notes=notes)
 

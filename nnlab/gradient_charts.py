@@ -15,7 +15,7 @@ from nnlab.chart import (
     MAX_COLUMNS,
     Chart,
     decade_ticks,
-    decades,
+    drawn_decades,
     drawn_records,
     finish,
     last_step,
@@ -97,7 +97,7 @@ def _cell_color(value: float, state: str, low: int, high: int) -> str:
 
 def _delta_decades(run: Run) -> tuple[int, int]:
     """Give one range for all steps, so that colors keep their meaning while the slider moves."""
-    return decades(run.series("delta_norm")[1])
+    return drawn_decades(run, run.series("delta_norm")[1])
 
 
 @lru_cache(maxsize=64)
@@ -366,7 +366,7 @@ def layer_norms(run: Run, step: int, mode: Mode) -> Chart:
         for name, values in series.items()
     ).reset_index(drop=True)
     values = long["value"].to_numpy()
-    low, high = decades(values)
+    low, high = drawn_decades(run, values)
     states = state_of(values)
     has_zero = bool((states == "zero").any())
     floor = float(f"1e{low - 1}") if has_zero else float(f"1e{low}")

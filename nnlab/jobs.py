@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import logging
 import os
 import secrets
@@ -24,6 +27,7 @@ MAX_QUEUED = 20
 KEEP_FINISHED = 20  # for a reload or a second visitor with the same link; the oldest is forgotten
 # Browsers wake the timers of a hidden tab once a minute, so a shorter lease would stop watched runs.
 LEASE_SECONDS = 120.0
+LOOK_SECONDS = 0.05  # how often a page that waits for a quick run looks how far it is
 HOSTED_TIME_LIMIT = 60.0  # seconds a run may take on a public server
 HOSTED_MEMORY_LIMIT = 64_000_000  # bytes a run may take there
 HOSTED_VARIABLE = "NNLAB_HOSTED"
@@ -124,6 +128,16 @@ class Job(ABC):
     def wait(self, timeout: float) -> bool:
         """Wait until the job has ended; tell whether it has."""
         return self._changed.wait(timeout)
+
+    def wait_if_quick(self, patience: float) -> bool:
+        """Wait until the job has ended, if it will within `patience` seconds; tell whether it has."""
+        give_up_at = time.monotonic() + patience
+        while not self.wait(LOOK_SECONDS):
+            left = self.progress.seconds_left
+            remaining = give_up_at - time.monotonic()
+            if remaining <= 0 or (left is not None and left > remaining):
+                return False
+        return True
 
     @property
     def progress(self) -> Progress:
@@ -296,6 +310,16 @@ class JobBoard:
                 job = self._queue.popleft()
             job.execute()
             job._changed.set()
+            give_memory_back()
+
+
+def give_memory_back() -> None:
+    """Return what the C library keeps of freed memory to the system: 20 to 40 MB after a run.
+
+    Only glibc keeps that much, and only glibc can be asked.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 BOARD = JobBoard()
@@ -319,9 +343,10 @@ def warm_up() -> None:
 
 
 def _import_trainer() -> None:
-    import sklearn.datasets
-    import sklearn.model_selection
-
     import nnlab.trainer
 
-    log.debug("loaded %s and %s", sklearn.datasets.__name__, nnlab.trainer.__name__)
+    log.debug("loaded %s", nnlab.trainer.__name__)
+    # What is imported stays: full collections, which hold up training and pages for a fifth of a second
+    # while they walk all of torch, pass over it from now on.
+    gc.freeze()
+    give_memory_back()

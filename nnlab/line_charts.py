@@ -16,8 +16,9 @@ from nnlab.chart import (
     MAX_POINTS,
     Chart,
     decade_ticks,
-    decades,
     depth_colors,
+    drawn_decades,
+    drawn_places,
     end_marks,
     finish,
     guide_layers,
@@ -35,6 +36,7 @@ from nnlab.palette import CATEGORIES, THEMES, UNDEFINED_COLOR, Mode
 from nnlab.rules import SATURATING_WARN
 from nnlab.run import Run, spoken
 
+MAX_SCORES = 300  # points of a curve; as many as a run records if it is not told otherwise
 UPDATE_GUIDE = 1e-3  # Karpathy's makemore, part 3: the usual update ratio
 
 
@@ -89,15 +91,16 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
     parts = []
     for name, words in ((metric, "training batch"), (f"test_{metric}", "test split")):
         steps, values = run.series(name)
-        parts.append(
-            pd.DataFrame({"step": steps.astype(float), "series": words, "metric": name, "value": values})
-        )
+        part = pd.DataFrame({"step": steps.astype(float), "series": words, "metric": name, "value": values})
+        # Too many points of the batches would hide where the line goes, and slow the browser down.
+        part["drawn"] = np.isin(np.arange(len(part)), drawn_places(run, len(part), MAX_SCORES))
+        parts.append(part)
     long = pd.concat(parts, ignore_index=True)
     is_accuracy = metric == "accuracy"
     shown = percent if is_accuracy else scientific
-    frame = long[np.isfinite(long["value"])].drop(columns="metric")
+    frame = long[np.isfinite(long["value"]) & long["drawn"]].drop(columns=["metric", "drawn"])
     frame = frame.assign(exact=[shown(value) for value in frame["value"]])
-    lost = len(long) - len(frame)
+    lost = int((~np.isfinite(long["value"])).sum())
     last = [scientific(float(part["value"].iloc[-1])) for part in parts if len(part)]
     label = METRICS[metric].label
     return Chart(
@@ -135,7 +138,7 @@ def _layer_lines(run: Run, metric: str, last_layer: int) -> tuple[pd.DataFrame, 
     """Give the drawn rows and the number of layers drawn."""
     steps, values = run.series(metric)
     values = values[:, :last_layer]
-    points, lines = spread(len(steps), MAX_POINTS), spread(values.shape[1], MAX_LINES)
+    points, lines = drawn_places(run, len(steps), MAX_POINTS), spread(values.shape[1], MAX_LINES)
     chosen = values[np.ix_(points, lines)]
     frame = pd.DataFrame(
         {
@@ -145,7 +148,8 @@ def _layer_lines(run: Run, metric: str, last_layer: int) -> tuple[pd.DataFrame, 
             "value": chosen.ravel(),
         }
     )
-    frame["answers"] = np.repeat(np.arange(len(points)) % HOVER_EVERY == 0, len(lines))
+    answers = (np.arange(len(points)) % HOVER_EVERY == 0) & (run.status != "running")
+    frame["answers"] = np.repeat(answers, len(lines))
     frame["exact"] = [scientific(value) for value in frame["value"]]
     frame["state"] = state_of(frame["value"].to_numpy())
     return frame, len(lines)
@@ -218,7 +222,7 @@ def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
     """How far each update moved the weights of every layer, relative to their spread."""
     frame, drawn = _layer_lines(run, "update_ratio", len(run.layers))
     values = np.append(frame["value"].to_numpy(), UPDATE_GUIDE)
-    low, high = decades(values)
+    low, high = drawn_decades(run, values)
     floor = float(f"1e{low - 1}")
     has_zero = bool((frame["state"] == "zero").any())
     guide = [(UPDATE_GUIDE, "0.001: usual")]

@@ -49,6 +49,13 @@ def _worst(values: np.ndarray) -> tuple[float, int | None]:
     return float(np.nanmax(values)), int(np.nanargmax(values))
 
 
+def _largest(rows: np.ndarray) -> np.ndarray:
+    """Give the largest number of every row (records, layers), NaN where all are; shape (records,)."""
+    known = np.where(np.isnan(rows), -np.inf, rows)
+    largest = known.max(axis=1, initial=-np.inf)
+    return np.where(np.isnan(rows).all(axis=1), np.nan, largest)
+
+
 def _signal_tile(run: Run, step: int) -> Tile:
     ratios = _upto(run, "gradient_ratio", step)
     ratio = float(ratios[-1])
@@ -73,7 +80,7 @@ def _saturation_tile(run: Run, step: int) -> Tile:
         detail=where,
         help="Share of activations on the flat part of the curve, |φ′(z)| < 0.0591 sup|φ′|, in the worst "
         "layer. Warning above 40 %; for ReLU half is normal and called inactive.",
-        course=_course(np.array([_worst(row)[0] for row in rows])),
+        course=_course(_largest(rows)),
     )
 
 

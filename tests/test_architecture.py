@@ -16,7 +16,10 @@ PARTS = sorted((ROOT / "pages" / "parts").glob("*.py"))
 
 # Layers from the ground up; a module imports from its own layer or from below.
 LAYERS = (
-    ("activations", "streams", "numerals", "palette", "samples", "field", "question", "softmax"),
+    (
+        "activations", "streams", "numerals", "palette", "samples", "field", "question", "softmax", "shipped",
+        "split",
+    ),
     ("initializers", "datasets", "csvfile", "network", "questions", "activation_facts"),
     ("config", "points", "surface", "chain", "collapse", "xor", "brightness", "followed", "neuron"),
     ("histogram", "metrics", "model", "environment", "autograd", "brightness_words", "kernels", "losses",

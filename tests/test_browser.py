@@ -261,3 +261,22 @@ def test_no_text_of_a_link_becomes_a_link_on_the_page(visit: Visit) -> None:
     notes = page.locator(".st-key-link_notes")
     assert all(text in "\n".join(notes.all_inner_texts()) for text in texts.values())
     assert notes.locator("a").all_inner_texts() == []
+
+
+def test_a_remedy_that_is_trained_at_once_redraws_the_whole_page_and_so_does_the_way_back(visit):
+    page = visit("dataset=iris&depth=10&width=4&activation=sigmoid&steps=20&batch_size=16")
+    heading = page.locator("h4").first
+    before = heading.inner_text()
+    page.locator(TRAIN).click()
+    page.wait_for_function("location.search.includes('run=')", timeout=PATIENCE * 1000)
+    page.get_by_role("button", name="Try this").first.click(timeout=PATIENCE * 1000)
+    back = page.get_by_role("button", name="Back to before")
+    back.wait_for(timeout=PATIENCE * 1000)
+    page.wait_for_function(
+        "words => document.querySelector('h4').innerText !== words", arg=before, timeout=PATIENCE * 1000
+    )
+    page.locator(TRAIN).wait_for(timeout=PATIENCE * 1000)
+    back.click()
+    page.wait_for_function(
+        "words => document.querySelector('h4').innerText === words", arg=before, timeout=PATIENCE * 1000
+    )

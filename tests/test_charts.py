@@ -10,9 +10,18 @@ import numpy as np
 import pytest
 
 import nnlab
-from nnlab.chart import decade_ticks, decades, spread, state_of
+from nnlab.chart import (
+    MAX_LIVE,
+    decade_ticks,
+    decades,
+    drawn_decades,
+    drawn_places,
+    spread,
+    state_of,
+)
 from nnlab.charts import CHARTS, draw
 from nnlab.gradient_charts import chain_rule_lines
+from nnlab.line_charts import MAX_SCORES
 from nnlab.palette import THEMES
 from nnlab.presets import STORED_RUN
 from nnlab.rules import slope_factors
@@ -181,3 +190,47 @@ def test_helpers_of_axes():
     assert state_of(np.array([0.0, 1.0, math.nan, math.inf])).tolist() == [
         "zero", "value", "undefined", "undefined",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 39, 40, 41, 300, 1001])
+def test_live_curves_grow_without_wobbling(stored, count):
+    live = replace(stored, status="running")
+    places = drawn_places(live, count, 100)
+    assert len(places) <= MAX_LIVE
+    assert places == sorted(set(places))
+    if count:
+        assert (places[0], places[-1]) == (0, count - 1)
+        stride = places[1] - places[0] if len(places) > 2 else 1
+        assert places[:-1] == list(range(0, count, stride))[: len(places) - 1]
+        assert stride & (stride - 1) == 0
+    assert drawn_places(stored, count, 100) == spread(count, 100)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([1e-5, 20.0], (-6, 2)), ([1e-4, 1e2], (-4, 2)), ([0.0], (-2, 0)), ([1e-45, 1.0], (-46, 0))],
+)
+def test_live_axes_end_at_even_powers_of_ten(stored, values, expected):
+    assert drawn_decades(replace(stored, status="running"), values) == expected
+    assert drawn_decades(stored, values) == decades(values)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_live_charts_draw_fewer_rows_of_the_same_spec_kind(stored, name):
+    live = draw(name, stored.until(200), 200, "light")
+    json.dumps(live.to_altair().to_dict(), allow_nan=False)
+    assert sum(map(len, live.frames.values())) <= sum(
+        map(len, draw(name, stored, 200, "light").frames.values())
+    )
+
+
+def test_long_score_curves_are_thinned_and_exported_whole():
+    config = nnlab.ExperimentConfig(
+        dataset="iris", depth=1, width=4, steps=700, record_every=1, batch_size=16
+    )
+    run = nnlab.train(config)
+    chart = draw("loss", run, 700, "light")
+    rows = chart.frames["rows"]
+    assert (rows["series"] == "training batch").sum() == MAX_SCORES
+    assert len(chart.make_table()) > 701
+    assert not chart.notes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -492,3 +494,43 @@ def test_a_group_too_large_for_a_public_server_is_refused(board: JobBoard, hoste
     assert RunJob(config=wide).estimated_bytes < jobs.HOSTED_MEMORY_LIMIT
     with pytest.raises(Refused, match=f"{MEGABYTES} MB"):
         board.submit(GroupJob(plans=(Plan(wide),) * 10))
+
+
+def test_a_quick_job_is_waited_for(board: JobBoard) -> None:
+    job = board.submit(RunJob(config=SHORT))
+    assert job.wait_if_quick(PATIENCE)
+    assert job.status == "completed"
+
+
+def test_a_long_job_is_not_waited_for_longer_than_it_takes_to_see_that_it_is_long(board: JobBoard) -> None:
+    job = started(board)
+    begin = time.monotonic()
+    assert not job.wait_if_quick(PATIENCE)
+    assert time.monotonic() - begin < PATIENCE / 10
+
+
+def test_a_job_of_which_nothing_is_known_is_waited_for_with_patience(board: JobBoard) -> None:
+    job = RunJob(config=SHORT)  # nobody has taken it
+    begin = time.monotonic()
+    assert not job.wait_if_quick(0.2)
+    assert 0.2 <= time.monotonic() - begin < 2
+
+
+def test_memory_can_be_given_back_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs.give_memory_back()
+
+    def no_library(name: object) -> object:
+        raise OSError("no C library of this name")
+
+    monkeypatch.setattr(jobs.ctypes, "CDLL", no_library)
+    jobs.give_memory_back()
+
+
+def test_warming_up_loads_torch_and_neither_scikit_learn_nor_a_compiler() -> None:
+    code = (
+        "import sys, nnlab.jobs\n"
+        "nnlab.jobs._import_trainer()\n"
+        "assert 'nnlab.trainer' in sys.modules\n"
+        "sys.exit(bool({'sklearn', 'scipy', 'sympy', 'torch._dynamo'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

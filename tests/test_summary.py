@@ -9,7 +9,7 @@ import nnlab
 from nnlab.comparison import compare
 from nnlab.layer_table import layer_table
 from nnlab.presets import PRESETS, STORED_RUN
-from nnlab.summary import tiles
+from nnlab.summary import _largest, tiles
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +68,10 @@ def test_the_stored_run_is_what_training_its_preset_gives(stored):
         for metric in ("delta_norm", "slope_mean", "weight_norm"):
             expected = stored.record_at(step).layers[metric]
             assert fresh.record_at(step).layers[metric] == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_largest_of_every_record_is_what_a_search_finds():
+    nan = float("nan")
+    rows = np.array([[0.1, 0.7, 0.3], [nan, 0.2, nan], [nan, nan, nan], [0.0, 0.0, 0.0]])
+    assert _largest(rows).tolist() == pytest.approx([0.7, 0.2, nan, 0.0], nan_ok=True)
+    assert np.isnan(_largest(np.empty((2, 0)))).all()

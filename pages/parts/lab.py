@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from nnlab.run import Run
@@ -18,36 +20,72 @@ TABS = {
     "Units": ("saturation", "idle_units"),
     "Gradients": ("delta_histograms", "weight_grad_histograms"),
 }
-TICKING = "ticking"  # whether the page has given this fragment a timer
 TABLE_TAB = "Table and files"
+DRAWN = "drawn_job"  # the job that the panels were drawn for
+TICKING = "ticking"  # whether the page has given the parts below their timers
+# What moves is drawn anew about once a second. The rest may lag a second behind: a browser on the machine
+# that trains takes more of it for one curve or sparkline than a step of training does.
+TICK_SECONDS = 0.9
+SLOW_TICK_SECONDS = 1.8
 
 
 def panels() -> None:
-    """Draw everything that belongs to the shown run; a fragment, redrawn alone while it runs."""
+    """Draw everything that belongs to the shown run; while it runs, its parts redraw themselves."""
+    st.session_state[DRAWN] = runs.job_id()
+    live = _is_live()
+    _part(_verdict, TICK_SECONDS)
+    run = runs.shown()
+    step = None if run is None or live else _step(run)
+    _part(_numbers, SLOW_TICK_SECONDS, step)
+    _part(_signal, TICK_SECONDS, step)
+    _part(_tabs, SLOW_TICK_SECONDS, step)
+
+
+def _is_live() -> bool:
+    """Whether the job is under way; where the page was drawn for another state of things, draw it anew."""
     job = runs.job()
     live = job is not None and job.is_active
-    if live != st.session_state[TICKING]:
-        # A run began or ended since the whole page was drawn: the header's button and the timer of
-        # this fragment belong to the page.
+    if live != st.session_state[TICKING] or runs.job_id() != st.session_state[DRAWN]:
+        # A run began, ended, or both at once: header, timers and the other parts belong to the page.
         st.rerun()
+    return live
+
+
+def _part(draw: Callable[..., None], seconds: float, *arguments: int | None) -> None:
+    """Draw a part as a fragment of its own; only what it shows is sent when it redraws itself."""
+    with st.container():
+        st.fragment(draw, run_every=seconds if st.session_state[TICKING] else None)(*arguments)
+
+
+def _shown(step: int | None) -> tuple[Run, int] | None:
+    """Give the run with the chosen step, or with its latest one; None while a job has no record."""
+    run = runs.shown()
+    if run is None:
+        return None
+    return run, int(run.steps[-1]) if step is None else step
+
+
+def _verdict() -> None:
+    live = _is_live()
+    job, run = runs.job(), runs.shown()
     if job is not None and live:
         progress(job)
     if job is not None and job.status == "failed":
         st.error(job.error, icon=":material/error:")
-    run = runs.shown()
     if run is None:
         st.skeleton(height=420)
         return
-    _report(run, live=live)
-
-
-def _report(run: Run, *, live: bool) -> None:
     verdict(run, live=live)
     if not live:
         before_and_after(run)
-    step = _step(run, live=live)
+
+
+def _numbers(step: int | None) -> None:
+    shown = _shown(step)
+    if shown is None:
+        return
     with st.grid(4, min_column_width=165, key="tiles"):
-        for tile in tiles(run, step):
+        for tile in tiles(*shown):
             st.metric(
                 tile.label,
                 tile.value,
@@ -59,20 +97,26 @@ def _report(run: Run, *, live: bool) -> None:
                 chart_data=list(tile.course),
                 height="stretch",
             )
-    figure("delta_strip", run, step, live=live)
+
+
+def _signal(step: int | None) -> None:
+    shown = _shown(step)
+    if shown is None:
+        return
+    live = st.session_state[TICKING]
+    figure("delta_strip", *shown, live=live)
     left, right = st.columns(2, gap="medium")
     with left:
-        figure("delta_heatmap", run, step, live=live)
+        figure("delta_heatmap", *shown, live=live)
     with right:
-        figure("layer_norms", run, step, live=live)
-    _tabs(run, step, live=live)
+        figure("layer_norms", *shown, live=live)
 
 
-def _step(run: Run, *, live: bool) -> int:
-    """Let the visitor choose a recorded step; a running job is followed at its latest one."""
+def _step(run: Run) -> int:
+    """Let the visitor choose a recorded step."""
     steps = [int(step) for step in run.steps]
-    if live or len(steps) == 1:
-        return steps[-1]
+    if len(steps) == 1:
+        return steps[0]
     return int(
         st.select_slider(
             "Step shown in every chart below",
@@ -85,15 +129,19 @@ def _step(run: Run, *, live: bool) -> int:
     )
 
 
-def _tabs(run: Run, step: int, *, live: bool) -> None:
+def _tabs(step: int | None) -> None:
+    shown = _shown(step)
+    if shown is None:
+        return
+    live = st.session_state[TICKING]
     opened = st.tabs([*TABS, TABLE_TAB], on_change="rerun", key="tabs")
     for tab, (_, names) in zip(opened, TABS.items(), strict=False):
         if tab.open:
             with tab:
-                _pair(names, run, step, live=live)
+                _pair(names, *shown, live=live)
     if opened[-1].open:
         with opened[-1]:
-            _table(run, step, live=live)
+            _table(*shown, live=live)
 
 
 def _pair(names: tuple[str, ...], run: Run, step: int, *, live: bool) -> None:

@@ -12,6 +12,8 @@ from nnlab.runfile import load_run
 from pages.parts.choice import choose, current
 
 STOP_PATIENCE = 0.4  # seconds
+# A run that ends within half a second is shown whole by the very repaint that Train causes.
+TRAIN_PATIENCE = 0.5
 JOB, BEFORE, ERROR = "job_id", "before", "submit_error"
 KEPT = "kept"  # a run to show that no job stands for
 
@@ -31,6 +33,12 @@ def job() -> RunJob | None:
         return None  # never here, forgotten, or a lesson's
     found.renew()
     return found
+
+
+def job_id() -> str | None:
+    """Give the id of this visitor's latest job, None where there is none in memory."""
+    latest = job()
+    return None if latest is None else latest.id
 
 
 def is_lost() -> bool:
@@ -56,7 +64,9 @@ def train(config: ExperimentConfig | None = None) -> None:
     st.session_state[ERROR] = ""
     st.session_state.pop(KEPT, None)
     try:
-        st.session_state[JOB] = BOARD.submit(RunJob(config=config or current())).id
+        submitted = BOARD.submit(RunJob(config=config or current()))
+        st.session_state[JOB] = submitted.id
+        submitted.wait_if_quick(TRAIN_PATIENCE)
     except Refused as error:
         st.session_state[ERROR] = str(error)
 
