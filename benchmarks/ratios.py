@@ -15,10 +15,12 @@ import torch
 WARM_UP = 12
 
 
-def interleave(walks: Mapping[str, Iterator[Any]], steps: int, rounds: int) -> dict[str, list[float]]:
+def interleave(
+    walks: Mapping[str, Iterator[Any]], steps: int, rounds: int, warm_up: int = WARM_UP
+) -> dict[str, list[float]]:
     """Give each loop's seconds a step, one number a round; every round takes some steps of each in turn."""
     for walk in walks.values():
-        for _ in range(WARM_UP):
+        for _ in range(warm_up):
             next(walk)
     seconds: dict[str, list[float]] = {name: [] for name in walks}
     for _ in range(rounds):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -35,6 +36,10 @@ PROBE_EXAMPLES = 1024
 STALLED_STEPS = 20
 # A few hundredths of a second on a slow core, so that Stop keeps its half second.
 CHEAP_PROBE_FLOP = 1e9
+
+# Numbers a layer up to which stacked networks beat single ones on two threads, which hand Python over to each
+# other after every product (benchmarks seeds).
+LARGEST_STACKED = 8_192
 
 OnRecord = Callable[[Run, StepRecord], None]
 
@@ -351,27 +356,87 @@ def train_seeds(
     on_record: OnRecord | None = None,
     stop: Stop | None = None,
     time_limit: float | None = None,
+    threads: int = 1,
 ) -> tuple[Run, ...]:
     """Train one experiment from several seeds, at once where the engine can; each as if alone, bit for bit.
 
     Args:
         config: the experiment; its own seed is not used.
         seeds: a run each.
-        on_record: called as on_record(run_so_far, record) after every record of any of them.
+        on_record: called as on_record(run_so_far, record) after every record of any of them, one at a time.
         stop: when set, all end within a layer's work, with the status "stopped".
         time_limit: seconds of wall clock, for all, after which the status is "timed_out".
+        threads: how many to train on; more than one pays for large layers only, and is used for them.
 
     Raises:
         ValueError: a seed is out of range, or the dataset is a CSV file that cannot be used.
     """
     give_up_at, stop = _give_up_at(time_limit), stop or threading.Event()
+    listener = None if on_record is None else _one_at_a_time(on_record)
     with one_thread():
-        members = [_member(Plan(config.replace(seed=seed)), on_record) for seed in seeds]
-        groups = [members] if covers(config) else [[member] for member in members]
-        for group in filter(None, groups):
-            for _ in _Training(group, stop, give_up_at).walk():
-                pass
+        members = [_member(Plan(config.replace(seed=seed)), listener) for seed in seeds]
+        groups = _groups(members, threads)
+        if threads == 1 or len(groups) < 2:
+            for group in groups:
+                _walk_to_the_end(_Training(group, stop, give_up_at))
+        else:
+            _train_side_by_side(groups, stop, give_up_at, threads)
         return tuple(member.snapshot() for member in members)
+
+
+def _groups(members: Sequence[_Member], threads: int) -> list[Sequence[_Member]]:
+    """Stack networks whose products are short, or which have only one thread; leave the others single."""
+    if not members:
+        return []
+    config, batch = members[0].config, members[0].batch
+    is_large = batch * config.width > LARGEST_STACKED
+    if not covers(config) or (threads > 1 and is_large):
+        return [[member] for member in members]
+    return [members]
+
+
+def _one_at_a_time(on_record: OnRecord) -> OnRecord:
+    lock = threading.Lock()
+
+    def call(run: Run, record: StepRecord) -> None:
+        with lock:
+            on_record(run, record)
+
+    return call
+
+
+def _walk_to_the_end(training: _Training) -> None:
+    for _ in training.walk():
+        pass
+
+
+class _EitherStop:
+    """Set when one of two is."""
+
+    def __init__(self, one: Stop, other: Stop) -> None:
+        self._one, self._other = one, other
+
+    def is_set(self) -> bool:
+        return self._one.is_set() or self._other.is_set()
+
+
+def _train_side_by_side(
+    groups: Sequence[Sequence[_Member]], stop: Stop, give_up_at: float, threads: int
+) -> None:
+    """Train groups on several threads; an error of one of them, or Ctrl-C, ends all."""
+    failed = threading.Event()
+
+    def work(group: Sequence[_Member]) -> None:
+        with one_thread():
+            _walk_to_the_end(_Training(group, _EitherStop(stop, failed), give_up_at))
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for future in [pool.submit(work, group) for group in groups]:
+                future.result()
+        except BaseException:
+            failed.set()
+            raise
 
 
 def train_together(

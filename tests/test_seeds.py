@@ -21,8 +21,10 @@ def experiment(**fields: Any) -> nnlab.ExperimentConfig:
     return nnlab.ExperimentConfig(**small | fields)
 
 
-def assert_as_alone(config: nnlab.ExperimentConfig, seeds: tuple[int, ...] = SEEDS) -> list[nnlab.Run]:
-    together, runs = train_seeds(config, seeds), []
+def assert_as_alone(
+    config: nnlab.ExperimentConfig, seeds: tuple[int, ...] = SEEDS, threads: int = 1
+) -> list[nnlab.Run]:
+    together, runs = train_seeds(config, seeds, threads=threads), []
     for seed, run in zip(seeds, together, strict=True):
         alone = nnlab.train(config.replace(seed=seed))
         assert (run.config, run.status, run.notes) == (alone.config, alone.status, alone.notes)
@@ -114,3 +116,36 @@ def test_it_is_one_stacked_run(monkeypatch):
     monkeypatch.setattr(trainer, "_make_learner", lambda ms: made.append(len(ms)) or real(ms))
     train_seeds(experiment(steps=2), SEEDS)
     assert made == [3]
+
+
+LARGE = {"dataset": "digits", "width": 100, "batch_size": 128, "steps": 12, "record_every": 3}
+
+
+def test_large_layers_on_two_threads():
+    assert_as_alone(experiment(**LARGE), threads=2)
+
+
+def test_large_layers_are_trained_one_by_one_on_threads_of_their_own(monkeypatch):
+    made = []
+    real = trainer._make_learner
+    monkeypatch.setattr(
+        trainer, "_make_learner", lambda ms: made.append((len(ms), threading.get_ident())) or real(ms)
+    )
+    train_seeds(experiment(**LARGE), SEEDS, threads=2)
+    assert [count for count, _ in made] == [1, 1, 1]
+    assert threading.get_ident() not in {thread for _, thread in made}
+
+
+def test_an_error_of_the_listener_ends_all_threads():
+    def fail(run: nnlab.Run, record: object) -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        train_seeds(experiment(**{**LARGE, "steps": 20_000}), SEEDS, on_record=fail, threads=2)
+
+
+def test_a_stop_ends_all_threads():
+    stop = threading.Event()
+    config = experiment(**{**LARGE, "steps": 20_000})
+    runs = train_seeds(config, SEEDS, lambda run, record: record.step > 30 and stop.set(), stop, threads=2)
+    assert {run.status for run in runs} == {"stopped"}
