@@ -23,6 +23,7 @@ _HOMES = {
     "load_dataset": "nnlab.datasets",
     "load_run": "nnlab.runfile",
     "train": "nnlab.trainer",
+    "train_seeds": "nnlab.trainer",
 }
 
 __all__ = sorted(_HOMES)
