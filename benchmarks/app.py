@@ -42,7 +42,8 @@ Note = Callable[[str, float], None]
 SETTLE_SECONDS = 6  # torch takes one or two to load, and a page as long to draw what it shows of a run
 LIVE_SECONDS = 8
 STORED_STEP = 300  # the last one of the run that the lab shows first
-SHOWN_STEP = "Number((document.querySelector('.st-key-chart_layer_norms strong')?.textContent ?? '0').split(' ').pop())"
+SHOWN_TITLE = "document.querySelector('.st-key-chart_layer_norms strong')?.textContent"
+SHOWN_STEP = f"Number(({SHOWN_TITLE} ?? '0').split(' ').pop())"
 # The page watches itself: a driver that asks it twenty times a second takes half a core from the training.
 WATCH = """(milliseconds) => new Promise((done) => {
   const seen = [], begin = performance.now();
