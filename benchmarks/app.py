@@ -42,12 +42,13 @@ Note = Callable[[str, float], None]
 SETTLE_SECONDS = 6  # torch takes one or two to load, and a page as long to draw what it shows of a run
 LIVE_SECONDS = 8
 STORED_STEP = 300  # the last one of the run that the lab shows first
+SHOWN_TITLE = "document.querySelector('.st-key-chart_layer_norms strong')?.textContent"
+SHOWN_STEP = f"Number(({SHOWN_TITLE} ?? '0').split(' ').pop())"
 # The page watches itself: a driver that asks it twenty times a second takes half a core from the training.
 WATCH = """(milliseconds) => new Promise((done) => {
-  const title = () => document.querySelector(".st-key-chart_layer_norms strong")?.textContent ?? "0";
   const seen = [], begin = performance.now();
   const look = () => {
-    const now = performance.now(), step = Number(title().split(" ").pop());
+    const now = performance.now(), step = SHOWN_STEP;
     if (step && step !== seen.at(-1)?.step) seen.push({now, step});
     if (now - begin < milliseconds) return setTimeout(look, 50);
     // From one change to another: the page is as far behind the run at both.
@@ -55,7 +56,7 @@ WATCH = """(milliseconds) => new Promise((done) => {
     done({"updates/s": (seen.length - 2) / seconds, "steps/s": (last.step - first.step) / seconds});
   };
   look();
-})"""
+})""".replace("SHOWN_STEP", SHOWN_STEP)
 
 
 @contextlib.contextmanager
@@ -157,10 +158,9 @@ def live(browser: Any, address: str) -> dict[str, float]:
     page.goto(address + LIVE_LINK)
     main = page.get_by_test_id("stMain")
     main.get_by_role("button", name="Train", exact=True).click()
-    title = main.get_by_text("Gradients per layer, step")
     main.get_by_role("button", name="Stop", exact=True).wait_for()
     # The page shows a stored run before, then nothing, then step 0.
-    wait(lambda: title.count() and 0 < int(title.inner_text().rsplit(" ", 1)[1]) != STORED_STEP)
+    page.wait_for_function(f"() => ![0, {STORED_STEP}].includes({SHOWN_STEP})")
     figures = page.evaluate(WATCH, LIVE_SECONDS * 1000)
     start = time.perf_counter()
     main.get_by_role("button", name="Stop", exact=True).click()

@@ -35,7 +35,9 @@ def panels() -> None:
     live = _is_live()
     _part(_verdict, TICK_SECONDS)
     run = runs.shown()
-    step = None if run is None or live else _step(run)
+    # The slider's place is there in training too: the parts below it keep theirs, and their charts stay.
+    with st.container():
+        step = None if run is None or live else _step(run)
     _part(_numbers, SLOW_TICK_SECONDS, step)
     _part(_signal, TICK_SECONDS, step)
     _part(_tabs, SLOW_TICK_SECONDS, step)
