@@ -147,15 +147,15 @@ def _gradient_ratio(sample: NetworkSample) -> float:
 
 
 def _vanishing_index(sample: NetworkSample) -> float:
-    rms = sample.delta_rms
-    layer = np.arange(len(rms), dtype=float)
-    usable = (rms > 0) & (rms < math.inf)
-    if not usable.all():
-        layer, rms = layer[usable], rms[usable]
-    if len(rms) < 2:
+    # Plain floats: for a few dozen layers NumPy's calls take longer than the sums.
+    points = [
+        (layer, math.log10(rms)) for layer, rms in enumerate(sample.delta_rms.tolist()) if 0 < rms < math.inf
+    ]
+    if len(points) < 2:
         return NAN
-    x = layer - layer.sum() / len(layer)
-    return float(x.dot(np.log10(rms)) / x.dot(x))
+    mean_layer = sum(layer for layer, _ in points) / len(points)
+    spread = sum((layer - mean_layer) ** 2 for layer, _ in points)
+    return sum((layer - mean_layer) * power for layer, power in points) / spread
 
 
 def _grad_norm(sample: NetworkSample) -> float:

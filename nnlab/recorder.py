@@ -64,11 +64,12 @@ def accuracy(outputs: torch.Tensor, y: torch.Tensor) -> float:
     """Share classified right; NaN for regression and where an output is NaN (argmax would say 0)."""
     if y.dtype != torch.int64 or outputs.dim() < 2:
         return math.nan
+    # NumPy takes a third of torch's time for so few numbers, and finds the same first largest one.
+    scores, classes = outputs.detach().cpu().numpy(), y.cpu().numpy()
     # A sum is quicker than a look at every number, and is NaN wherever one of them is.
-    if math.isnan(float(outputs.sum())) and bool(outputs.isnan().any()):
+    if math.isnan(scores.sum()) and np.isnan(scores).any():
         return math.nan
-    right = torch.count_nonzero(outputs.argmax(dim=1) == y)
-    return int(right) / y.numel()
+    return np.count_nonzero(scores.argmax(axis=1) == classes) / classes.size
 
 
 def _histograms(
