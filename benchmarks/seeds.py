@@ -52,7 +52,7 @@ def _on_two_threads(pool: ThreadPoolExecutor, walks: Sequence[Iterator[Any]], st
 
 def _row(name: str, rounds: int) -> dict[str, Any]:
     case, data = CASES[name], make_data()
-    steps = max(2, case.steps // 4)  # a stretch long enough that two threads need not wait for each other
+    steps = max(2, case.steps // 2)  # long enough that two threads need not wait for each other
     off, every = (case.config("sigmoid", "sgd", record_every) for record_every in (20_000, 10))
     with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool, without_probes():
         singles = [recorded(off, data, (seed,)) for seed in SEEDS]

@@ -111,8 +111,7 @@ class EngineLearner:
         self._meter = Meter(self._engine)
         parameters = [parameter for model in models for parameter in model.parameters()]
         self._optimizer = make_optimizer(config, self._engine.values, self._engine.grads, parameters)
-        self._value_rows = list(self._engine.values.numpy())
-        self._grad_rows = list(self._engine.grads.numpy())
+        self._values, self._grads = self._engine.values.numpy(), self._engine.grads.numpy()
 
     def infos(self) -> tuple[LayerInfo, ...]:
         """Describe the layers."""
@@ -134,7 +133,7 @@ class EngineLearner:
         self._meter.check = check
         self._engine.run(watched=watched)
         # A sum of squares takes a tenth of isfinite's time and tells nearly always what is asked below.
-        self._grad_squares = [row.dot(row) for row in self._grad_rows]
+        self._grad_squares = np.vecdot(self._grads, self._grads).tolist()
 
     def loss(self, number: int) -> float:
         """Give the mean loss of a network's batch."""
@@ -142,7 +141,8 @@ class EngineLearner:
 
     def is_sound(self) -> bool:
         """Whether the weights, losses and gradients of all networks are finite."""
-        squares = (*self._grad_squares, *[row.dot(row) for row in self._value_rows])
+        every = self._values.reshape(-1)
+        squares = (every.dot(every), *self._grad_squares)
         return all(map(math.isfinite, squares)) and all(loss.is_finite() for loss in self._engine.losses)
 
     def has_finite_loss(self, number: int) -> bool:
@@ -155,14 +155,14 @@ class EngineLearner:
 
     def bad_weight(self, number: int) -> str | None:
         """Name the first parameter that is not finite."""
-        row = self._value_rows[number]
+        row = self._values[number]
         if _is_finite(row.dot(row), row):
             return None
         return first_bad([(name, p.detach()) for name, p in self._models[number].named_parameters()])
 
     def bad_gradient(self, number: int) -> str | None:
         """Name the first parameter, as backpropagation meets them, whose gradient is not finite."""
-        if _is_finite(self._grad_squares[number], self._grad_rows[number]):
+        if _is_finite(self._grad_squares[number], self._grads[number]):
             return None
         named = [(name, p.grad) for name, p in self._models[number].named_parameters()]
         return first_bad([(name, grad) for name, grad in reversed(named) if grad is not None])
@@ -170,7 +170,7 @@ class EngineLearner:
     def is_still(self, number: int) -> bool:
         """Whether every gradient is exactly 0."""
         # Numbers below 1e-23 have squares of 0 in float32.
-        return self._grad_squares[number] == 0 and not self._grad_rows[number].any()
+        return self._grad_squares[number] == 0 and not self._grads[number].any()
 
     def all_move(self) -> bool:
         """Whether every network has a gradient that is not 0."""
