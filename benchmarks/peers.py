@@ -154,5 +154,5 @@ def _row(case: Case, name: str, peer: str, watch: Watch, rounds: int) -> dict[st
         "peer's time": watched(config, data, watch),
     }
     with without_probes():
-        found = ratios(interleave(walks, max(2, case.steps // 10), rounds * 2), "bare")
+        found = ratios(interleave(walks, max(5, case.steps // 3), rounds * 2), "bare")
     return {"case": name, "peer": peer, **{who: round(found[who], 2) for who in ("peer's time", "nnlab's")}}
