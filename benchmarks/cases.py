@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nnlab import trainer
+from nnlab import member, trainer
 from nnlab.config import ExperimentConfig
 from nnlab.datasets import Data
 from nnlab.model import build_model
@@ -72,7 +72,7 @@ def bare(config: ExperimentConfig, data: Data) -> Iterator[None]:
     """Train as anybody would write it, a step at a time, and look at nothing."""
     model = build_model(config, data)
     optimizer = make_optimizer(config, model)
-    batches = trainer._batches(data, config)
+    batches = member.batches(data, config)
     x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
     while True:
         rows = next(batches)
@@ -103,8 +103,8 @@ def products(config: ExperimentConfig) -> Iterator[None]:
 
 def recorded(config: ExperimentConfig, data: Data, seeds: Sequence[int] = (0,)) -> Iterator[int]:
     """Train by nnlab, a step of all seeds at a time."""
-    members = [trainer._member(Plan(config.replace(seed=seed), data)) for seed in seeds]
-    return trainer._Training(members, threading.Event(), float("inf")).walk()
+    members = [member.begin(Plan(config.replace(seed=seed), data)) for seed in seeds]
+    return trainer.Training(members, threading.Event(), float("inf")).walk()
 
 
 @contextmanager
@@ -113,5 +113,5 @@ def without_probes() -> Iterator[None]:
 
     Probe records take what is costly on 1,024 other examples, and grow rare: 64 of the first 1,000.
     """
-    with mock.patch.object(trainer, "is_probe_record", return_value=False):
+    with mock.patch.object(member, "is_probe_record", return_value=False):
         yield

@@ -25,8 +25,8 @@ def main(rounds: int) -> None:
             for activation, optimizer in KINDS:
                 rows.append(_row(name, activation, optimizer, rounds))
                 show(rows[-1:])
-    show(rows)
-    save("overhead", rows)
+        show(rows)
+        save("overhead", rows)
 
 
 def _row(name: str, activation: str, optimizer: str, rounds: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from benchmarks.cases import CASES, Case, bare, make_data, make_optimizer, recorded, without_probes
 from benchmarks.ratios import interleave, ratios, save, show
-from nnlab import trainer
+from nnlab import member
 from nnlab.config import ExperimentConfig
 from nnlab.datasets import Data
 from nnlab.model import build_model
@@ -35,7 +35,7 @@ def watched(config: ExperimentConfig, data: Data, watch: Watch) -> Iterator[None
     """Train by an ordinary loop; watch(model) gives what to call after every backward pass."""
     model = build_model(config, data)
     optimizer = make_optimizer(config, model)
-    batches = trainer._batches(data, config)
+    batches = member.batches(data, config)
     x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
     look = watch(model)
     while True:
@@ -142,8 +142,8 @@ def main(rounds: int) -> None:
             for peer, watch in PEERS.items():
                 rows.append(_row(CASES[name], name, peer, watch, rounds))
                 show(rows[-1:])
-    show(rows)
-    save("peers", rows)
+        show(rows)
+        save("peers", rows)
 
 
 def _row(case: Case, name: str, peer: str, watch: Watch, rounds: int) -> dict[str, Any]:

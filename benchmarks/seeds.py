@@ -20,8 +20,8 @@ def main(rounds: int) -> None:
     """Print and write the table."""
     with one_thread():
         rows = [_row(name, rounds) for name in CASES]
-    show(rows)
-    save("seeds", rows)
+        show(rows)
+        save("seeds", rows)
 
 
 def _one_by_one(walks: Sequence[Iterator[Any]]) -> Iterator[None]:

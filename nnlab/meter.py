@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,98 +19,23 @@ from nnlab.kernels import SLOPE
 from nnlab.metrics import layer_metrics
 from nnlab.run import LayerNumbers
 from nnlab.samples import NAN, SATURATION_TAU, LayerSample
-
-Array = np.ndarray[Any, np.dtype[Any]]
-Call = Callable[[], object]
+from nnlab.sums import (
+    SCALE,
+    SMALLEST_SQUARE,
+    Array,
+    Both,
+    Call,
+    careful_moments,
+    center,
+    dots,
+    fits,
+    settle,
+    summing,
+)
 
 # Hidden layers are taken together up to this many numbers of z and h, or of weights: 1 MB of float32, a
 # usual L2 cache. Smaller blocks lose more by calls than they gain by lying in cache (benchmarks overhead).
 BLOCK = 262_144
-# Between these a sum of float32 squares has lost nothing: no square overflows (3e38), and a million squares
-# too small for float32 (7e-46 each) weigh less than 1e-9 of the sum.
-SMALLEST_SQUARE, LARGEST_SQUARE = 1e-30, 1e30
-# Numbers whose squares do not fit are multiplied by this power of two first, or divided, which changes no
-# digit: from the smallest float32 (1e-45) up to those of the smallest sum, their squares then fit.
-SCALE = 2.0**96
-# A variance below this share of the mean square that it is the rest of has lost two of seven digits.
-SMALLEST_SHARE = 0.01
-# BLAS's dot product is by far the quickest sum of squares, but adds in float32: over a million numbers it can
-# be off by 2e-4, over so many by 1e-6 at most. The stretches' sums are added in float64.
-STRETCH = 4096
-
-
-def summing(a: Array, b: Array, out: Array) -> Call:
-    """Settle a call that writes dot products along the last axis into out.
-
-    Shapes: a (..., numbers) float32, b alike or (numbers,), out (...) float64.
-    """
-    size = a.shape[-1]
-    if size <= STRETCH:
-        return partial(np.vecdot, a, b, out)
-    whole = size - size % STRETCH
-    pieces = [x[..., :whole].reshape(*x.shape[:-1], -1, STRETCH) for x in (a, b)]
-    rests = a[..., whole:], b[..., whole:]
-
-    def add_stretches() -> None:
-        np.vecdot(*pieces).sum(-1, dtype=np.float64, out=out)
-        if rests[0].shape[-1]:
-            np.add(out, np.vecdot(*rests), out=out)
-
-    return add_stretches
-
-
-def dots(a: Array, b: Array) -> Array:
-    """Give dot products along the last axis in float64; a (..., numbers) float32, b alike or (numbers,)."""
-    out = np.empty(a.shape[:-1])
-    summing(a, b, out)()
-    return out
-
-
-def _fits(squares: Array) -> Array:
-    return np.asarray((squares > SMALLEST_SQUARE) & (squares < LARGEST_SQUARE))
-
-
-def settle(squares: Array, mean: Array, size: Array) -> tuple[Array, Array]:
-    """Give standard deviations from sums of squares and means of `size` numbers, and where to trust them."""
-    variance = squares / size - mean * mean
-    trusted = _fits(squares) & (variance * size > SMALLEST_SHARE * squares)
-    return np.sqrt(np.where(trusted, variance, 0.0)), trusted
-
-
-def careful_moments(numbers: Array) -> tuple[float, float]:
-    """Give mean and standard deviation (correction 0) of float32 numbers that `settle` does not trust."""
-    row = numbers.reshape(-1)
-    scaled = row * np.float32(SCALE)
-    mean = dots(scaled, np.ones_like(scaled)) / len(row)
-    std, trusted = settle(dots(scaled, scaled), mean, np.array(len(row)))
-    if trusted:  # it was only too small to be squared
-        return float(mean / SCALE), float(std / SCALE)
-    wide = torch.from_numpy(numbers).double()
-    return float(wide.mean()), float(wide.std(correction=0))
-
-
-@dataclass(frozen=True)
-class _Both:
-    """One memory as torch sees it, whose sums add in a tree, and as NumPy does, whose calls are short."""
-
-    tensor: torch.Tensor
-    array: Array
-
-    @classmethod
-    def of(cls, tensor: torch.Tensor) -> _Both:
-        return cls(tensor, tensor.numpy())
-
-
-def center(values: _Both, scratch: _Both) -> tuple[Array, Array]:
-    """Give means along the last axis, and write what is left of the values without them into scratch.
-
-    Both (..., numbers) float32. The second result is the mean of what is left, which rounding puts there.
-    """
-    size = values.array.shape[-1]
-    about = values.tensor.sum(-1).numpy() / np.float32(size)
-    np.subtract(values.array, about[..., None], out=scratch.array)
-    left = scratch.tensor.sum(-1).numpy() / np.float64(size)
-    return about + left, left
 
 
 def _slices(first: int, stop: int, together: int) -> Iterator[slice]:
@@ -129,12 +53,12 @@ class _Block:
     """
 
     layers: slice
-    z: _Both
-    h: _Both
-    parts: list[tuple[tuple[slice, slice], _Both]]
+    z: Both
+    h: Both
+    parts: list[tuple[tuple[slice, slice], Both]]
     square_parts: list[Call]
-    scratch: _Both
-    slope: _Both
+    scratch: Both
+    slope: Both
     flags: Array
     flag_rows: list[Array]
 
@@ -210,12 +134,12 @@ class Meter:
             flags = whole[:, :count]
             self._blocks[layers.stop - 1] = _Block(
                 layers=layers,
-                z=_Both.of(both[Z, layers]),
-                h=_Both.of(both[H, layers]),
-                parts=[((cut, layers), _Both.of(both[cut, layers])) for cut in cuts],
+                z=Both.of(both[Z, layers]),
+                h=Both.of(both[H, layers]),
+                parts=[((cut, layers), Both.of(both[cut, layers])) for cut in cuts],
                 square_parts=[self._squaring(scratch[:, :count], (cut, layers)) for cut in cuts],
-                scratch=_Both.of(scratch[:, :count]),
-                slope=_Both.of(scratch[0, :count]),
+                scratch=Both.of(scratch[:, :count]),
+                slope=Both.of(scratch[0, :count]),
                 flags=flags,
                 flag_rows=[row for flag in flags for layer in flag for row in layer],
             )
@@ -295,7 +219,7 @@ class Meter:
         if entry.name in SLOPE:
             SLOPE[entry.name](block.h.tensor, slope.tensor)
         else:
-            slope = _Both.of(entry.derivative(block.z.tensor).abs_())
+            slope = Both.of(entry.derivative(block.z.tensor).abs_())
         size = np.float64(slope.array.shape[-1])
         self._of["slope_mean"][block.layers] = slope.tensor.sum(-1).numpy() / size
         self._count_flags(block, slope.array)
@@ -394,7 +318,7 @@ class Meter:
         for square in self._square_biases:
             square()
         self._norms = norms = np.sqrt(self._squares)
-        if not _fits(self._squares[: 5 if self._bias_rows else BIAS_GRAD]).all():
+        if not fits(self._squares[: 5 if self._bias_rows else BIAS_GRAD]).all():
             self._rescale_norms(norms)
         delta, weight, weight_grad = norms[DELTA], norms[WEIGHT], norms[WEIGHT_GRAD]
         self._of["delta_norm"][:] = delta
@@ -412,7 +336,7 @@ class Meter:
         every = [rows for layer in self._rows.values() for rows in layer] + self._bias_rows
         for rows in every:
             squares = self._squares[rows.quantity, rows.layers]
-            for layer, model in zip(*np.nonzero(~_fits(squares)), strict=True):
+            for layer, model in zip(*np.nonzero(~fits(squares)), strict=True):
                 scale = SCALE if squares[layer, model] <= SMALLEST_SQUARE else 1 / SCALE
                 row = rows.numbers[layer, model]
                 scaled = np.multiply(row, np.float32(scale), out=self._update[: len(row)])

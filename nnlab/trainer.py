@@ -1,4 +1,4 @@
-"""train: the one place that loops: batches, records, and an end for every way to end."""
+"""train: the one place that loops, for one network or many seeds, with an end for every way to end."""
 
 from __future__ import annotations
 
@@ -6,42 +6,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import torch
 
 from nnlab.autograd_learner import AutogradLearner
 from nnlab.config import ExperimentConfig
-from nnlab.datasets import Data, load_dataset
 from nnlab.engine import covers
 from nnlab.environment import describe_environment
 from nnlab.learner import EngineLearner, Learner
-from nnlab.model import MLP, build_model, to_network
-from nnlab.network import Network
+from nnlab.member import PROBE_EXAMPLES, Member, OnRecord, begin
 from nnlab.optimizer import UpdateOverflow
-from nnlab.probe import Probe
-from nnlab.recorder import LOSSES, Measured, Scores, accuracy, make_record
-from nnlab.run import LayerInfo, Run, StepRecord, is_probe_record
-from nnlab.samples import LayerSample
-from nnlab.streams import torch_stream
+from nnlab.recorder import Scores, accuracy
+from nnlab.run import Run, StepRecord
 from nnlab.threads import one_thread
 from nnlab.trajectory import Plan, Trajectory
 
-# Sokar et al. 2023 and others use more; below this, "dead" cannot be told from "rare" (rate < 3/N).
-PROBE_EXAMPLES = 1024
-# Exactly zero gradients for this many steps in a row will not come back: nothing moves the weights.
-STALLED_STEPS = 20
 # A few hundredths of a second on a slow core, so that Stop keeps its half second.
 CHEAP_PROBE_FLOP = 1e9
-
 # Numbers a layer up to which stacked networks beat single ones on two threads, which hand Python over to each
 # other after every product (benchmarks seeds).
 LARGEST_STACKED = 8_192
-
-OnRecord = Callable[[Run, StepRecord], None]
 
 
 class Stop(Protocol):
@@ -60,112 +45,10 @@ class Halt(Exception):
         self.status = status
 
 
-def _batches(data: Data, config: ExperimentConfig) -> Iterator[torch.Tensor]:
-    """Give row numbers of shape (batch,) for ever: shuffled epochs without a short last batch."""
-    generator = torch_stream(config.seed, "batches")
-    n = len(data.x_train)
-    size = min(config.batch_size, n)
-    while True:
-        order = torch.randperm(n, generator=generator)
-        for start in range(0, n - size + 1, size):
-            yield order[start : start + size]
-
-
-def _tensors(x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.from_numpy(x.copy()), torch.from_numpy(y.copy())
-
-
-@dataclass
-class _Member:
-    """One network in training: its data, its records and how it ends."""
-
-    config: ExperimentConfig
-    data: Data
-    model: MLP
-    on_record: OnRecord | None = None
-    records: list[StepRecord] = field(default_factory=list)
-    infos: tuple[LayerInfo, ...] = ()
-    notes: list[str] = field(default_factory=list)
-    keep_weights: bool = False
-    networks: dict[int, Network] = field(default_factory=dict)
-    status: str = "running"
-    still_steps: int = 0
-    environment: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.loss_function = LOSSES[self.config.loss]
-        self.batches = _batches(self.data, self.config)
-        self.x, self.y = _tensors(self.data.x_train, self.data.y_train)
-        self.x_test, self.y_test = _tensors(self.data.x_test, self.data.y_test)
-        self.notes += self.data.notes
-        if self.config.batch_size > len(self.x):
-            self.notes.append(f"batch: all {len(self.x)} training examples, fewer than asked for")
-
-    @property
-    def batch(self) -> int:
-        """The examples of a batch."""
-        return min(self.config.batch_size, len(self.x))
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it has not ended."""
-        return self.status == "running"
-
-    def count_still_steps(self, *, is_still: bool) -> bool:
-        """Tell whether nothing has moved the weights for too long."""
-        self.still_steps = self.still_steps + 1 if is_still else 0
-        return self.still_steps >= STALLED_STEPS
-
-    def record(
-        self, step: int, batch: Measured, scores: Scores, check: Callable[[], None], *, last: bool
-    ) -> None:
-        """Add the record of a step."""
-        probed = None
-        if is_probe_record(len(self.records), last=last):
-            probed, scores = self._probe_set(scores, check)
-        record = make_record(step, batch, probed, self.infos, scores, check)
-        self.records.append(record)
-        if self.keep_weights and record.is_probe:
-            self.networks[step] = to_network(self.model, self.config)
-        if self.on_record is not None:
-            self.on_record(self.snapshot(), record)
-
-    @torch.no_grad()
-    def _probe_set(self, scores: Scores, check: Callable[[], None]) -> tuple[list[LayerSample], Scores]:
-        """Pass the probe set and the test split through the network in evaluation mode."""
-        self.model.eval()
-        try:
-            with Probe(self.model, gradients=False, check=check) as probe:
-                self.model(self.x[:PROBE_EXAMPLES])
-            tested = self.model(self.x_test)
-        finally:
-            self.model.train()
-        test_loss = float(self.loss_function(tested, self.y_test))
-        return probe.samples(), replace(
-            scores, test_loss=test_loss, test_accuracy=accuracy(tested, self.y_test)
-        )
-
-    def trajectory(self) -> Trajectory:
-        """Give the network's way so far; later records do not change it."""
-        return Trajectory(self.snapshot(), MappingProxyType(dict(self.networks)))
-
-    def snapshot(self) -> Run:
-        """Give the run as it stands; later records do not change it."""
-        return Run(
-            config=self.config,
-            status=self.status,
-            layers=self.infos,
-            records=tuple(self.records),
-            environment=self.environment,
-            notes=tuple(self.notes),
-            model=None if self.is_running else self.model,
-        )
-
-
-class _Training:
+class Training:
     """Networks of one shape that take every step together; each ends when it must."""
 
-    def __init__(self, members: Sequence[_Member], stop: Stop, give_up_at: float) -> None:
+    def __init__(self, members: Sequence[Member], stop: Stop, give_up_at: float) -> None:
         self.members, self.config = members, members[0].config
         self._stop, self._give_up_at = stop, give_up_at
         self._learner = _make_learner(members)
@@ -304,25 +187,12 @@ class _Training:
             self._break_off(step, dict.fromkeys(self._running, offender), is_recorded=is_recorded)
 
 
-def _make_learner(members: Sequence[_Member]) -> Learner:
+def _make_learner(members: Sequence[Member]) -> Learner:
     config = members[0].config
     if covers(config):
         return EngineLearner([member.model for member in members], config, members[0].batch)
     (member,) = members
     return AutogradLearner(member.model, config)
-
-
-def _member(plan: Plan, on_record: OnRecord | None = None) -> _Member:
-    data = plan.data or load_dataset(plan.config)
-    if data.task == "regression" and plan.config.loss != "mse":
-        raise ValueError("loss: 'cross_entropy' is not allowed for a regression; allowed: mse")
-    return _Member(
-        config=plan.config,
-        data=data,
-        model=build_model(plan.config, data, bias=plan.bias),
-        on_record=on_record,
-        notes=[] if plan.bias else ["the layers have no biases"],
-    )
 
 
 def _give_up_at(time_limit: float | None) -> float:
@@ -374,17 +244,17 @@ def train_seeds(
     give_up_at, stop = _give_up_at(time_limit), stop or threading.Event()
     listener = None if on_record is None else _one_at_a_time(on_record)
     with one_thread():
-        members = [_member(Plan(config.replace(seed=seed)), listener) for seed in seeds]
+        members = [begin(Plan(config.replace(seed=seed)), listener) for seed in seeds]
         groups = _groups(members, threads)
         if threads == 1 or len(groups) < 2:
             for group in groups:
-                _walk_to_the_end(_Training(group, stop, give_up_at))
+                _walk_to_the_end(Training(group, stop, give_up_at))
         else:
             _train_side_by_side(groups, stop, give_up_at, threads)
         return tuple(member.snapshot() for member in members)
 
 
-def _groups(members: Sequence[_Member], threads: int) -> list[Sequence[_Member]]:
+def _groups(members: Sequence[Member], threads: int) -> list[Sequence[Member]]:
     """Stack networks whose products are short, or which have only one thread; leave the others single."""
     if not members:
         return []
@@ -405,7 +275,7 @@ def _one_at_a_time(on_record: OnRecord) -> OnRecord:
     return call
 
 
-def _walk_to_the_end(training: _Training) -> None:
+def _walk_to_the_end(training: Training) -> None:
     for _ in training.walk():
         pass
 
@@ -421,14 +291,14 @@ class _EitherStop:
 
 
 def _train_side_by_side(
-    groups: Sequence[Sequence[_Member]], stop: Stop, give_up_at: float, threads: int
+    groups: Sequence[Sequence[Member]], stop: Stop, give_up_at: float, threads: int
 ) -> None:
     """Train groups on several threads; an error of one of them, or Ctrl-C, ends all."""
     failed = threading.Event()
 
-    def work(group: Sequence[_Member]) -> None:
+    def work(group: Sequence[Member]) -> None:
         with one_thread():
-            _walk_to_the_end(_Training(group, _EitherStop(stop, failed), give_up_at))
+            _walk_to_the_end(Training(group, _EitherStop(stop, failed), give_up_at))
 
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -460,10 +330,10 @@ def train_together(
     """
     stop, give_up_at = stop or threading.Event(), _give_up_at(time_limit)
     with one_thread():
-        members = [_member(plan) for plan in plans]
+        members = [begin(plan) for plan in plans]
         for member in members:
             member.keep_weights = True
-        walks = [_Training([member], stop, give_up_at).walk() for member in members]
+        walks = [Training([member], stop, give_up_at).walk() for member in members]
         recorded = 0
         while walks:
             walks = [walk for walk in walks if next(walk, None) is not None]

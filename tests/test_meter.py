@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from judge import assert_same_numbers, train_by_autograd
 
 import nnlab
-from nnlab import meter
+from nnlab import meter, sums
 from nnlab.activations import ACTIVATIONS
 from nnlab.config import ExperimentConfig
 from nnlab.kernels import SLOPE
@@ -130,12 +130,12 @@ def test_short_sums_lose_nothing_that_matters(size, mean, exponent, is_constant)
     values = ((noise + mean) * 10.0**exponent).astype(np.float32).reshape(1, 1, size)
     wide = values.astype(np.float64)
     with np.errstate(over="ignore", under="ignore"):
-        square = meter.dots(values, values)
-    if meter._fits(square).all():
+        square = sums.dots(values, values)
+    if sums.fits(square).all():
         np.testing.assert_allclose(square, (wide * wide).sum(-1), rtol=2e-6)
-    both = meter._Both.of(torch.from_numpy(values))
-    scratch = meter._Both.of(torch.empty(1, 1, size))
-    got, _ = meter.center(both, scratch)
+    both = sums.Both.of(torch.from_numpy(values))
+    scratch = sums.Both.of(torch.empty(1, 1, size))
+    got, _ = sums.center(both, scratch)
     np.testing.assert_allclose(got, wide.mean(-1), rtol=0, atol=1e-6 * abs(wide).max())
 
 

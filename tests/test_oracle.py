@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import nnlab
-from nnlab.trainer import _batches
+from nnlab import member
 
 # 37 is divisible by neither 3 nor 10 classes: no sum of softmax errors is exactly 0 in one
 # implementation and 1e-17 in the other.
@@ -380,7 +380,7 @@ def test_dead_units_are_those_for_which_autograd_gives_zero(activation: str) -> 
 def test_a_training_run_agrees_with_gradient_descent_by_hand(activation: str, net: Net) -> None:
     config = _config(net, activation).replace(batch_size=32, steps=6, record_every=1)
     data = nnlab.load_dataset(config)
-    weights, batches = _weights(nnlab.build_model(config, data)), _batches(data, config)
+    weights, batches = _weights(nnlab.build_model(config, data)), member.batches(data, config)
     names, previous = oracle.layer_names(weights), None
     run = nnlab.train(config)
 

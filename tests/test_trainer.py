@@ -16,9 +16,11 @@ import torch
 from torch.nn import functional as F
 
 import nnlab
+from nnlab import member
 from nnlab.frames import histogram_at
 from nnlab.run import STATUSES, StepRecord
-from nnlab.trainer import _batches, one_thread, train
+from nnlab.threads import one_thread
+from nnlab.trainer import train
 
 OPTIMIZERS = ("sgd", "momentum", "adam", "adamw", "rmsprop")
 NORMALIZATIONS = ("none", "batch", "layer")
@@ -81,7 +83,7 @@ def _plain_loop(config: nnlab.ExperimentConfig) -> tuple[torch.nn.Module, list[f
     data = nnlab.load_dataset(config)
     model = nnlab.build_model(config, data)
     optimizer = _plain_optimizer(config, model)
-    batches = _batches(data, config)
+    batches = member.batches(data, config)
     losses, accuracies = [], []
     for step in range(config.steps + 1):
         rows = next(batches).numpy()
@@ -123,7 +125,7 @@ def test_a_larger_network_is_what_a_plain_loop_makes_of_it_bit_for_bit() -> None
 
 def test_batches_are_shuffled_epochs_without_the_short_last_batch() -> None:
     config = _config(batch_size=50)
-    batches = _batches(nnlab.load_dataset(config), config)  # 120 examples
+    batches = member.batches(nnlab.load_dataset(config), config)  # 120 examples
     first, second = (torch.cat([next(batches), next(batches)]).tolist() for _ in range(2))
     assert len(set(first)) == len(set(second)) == 100
     assert first != second
@@ -133,7 +135,7 @@ def test_batches_are_shuffled_epochs_without_the_short_last_batch() -> None:
 def test_batches_come_from_the_seed_and_not_from_the_network() -> None:
     def order(**fields: Any) -> list[int]:
         config = _config(**fields)
-        return next(_batches(nnlab.load_dataset(config), config)).tolist()
+        return next(member.batches(nnlab.load_dataset(config), config)).tolist()
 
     assert order() == order(depth=7, activation="relu", initializer="lsuv", steps=3)
     assert order() != order(seed=1)
