@@ -26,7 +26,7 @@ SLIDERS = {
     "Why_nonlinearity": (("nonlinearity_E", "Both ways give 118"),),
     "Lighter_sevens": (("sevens_light", "The lighter image (× 0.85)"),),
 }
-LIVE = "Why_nonlinearity?dots=spiral&depth=6&width=8&steps=3000"
+LIVE = "Why_nonlinearity?dots=spiral&depth=6&width=8&steps=20000"
 
 # Milliseconds from a press on Stop until Train is offered, as the page itself sees it.
 STOP = """() => new Promise((done) => {

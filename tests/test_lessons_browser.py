@@ -73,7 +73,7 @@ FILLED = {
 }
 GRAY_IMAGES = ("brightness_images", "believer_images")
 HREF = "i => i.getAttribute('href') || i.getAttribute('xlink:href')"
-LONG = "steps=3000&depth=6&width=8"  # the longest training the dots offer
+LONG = "steps=20000&depth=6&width=8"  # the longest training the dots offer
 SHORT = "steps=50&depth=1&width=4"
 
 browser, address = browsing.browser, browsing.address
@@ -334,7 +334,7 @@ def test_dots_in_training_move_until_stop_and_a_reload_finds_them_again(visit: V
     title = page.locator(".st-key-chart_dots_bent_surface p").first
     expect_text(title, re.compile(r"step [1-9]\d*:"))
     assert "step 400:" not in title.inner_text()
-    assert "step 3000:" not in title.inner_text()
+    assert "step 20000:" not in title.inner_text()
 
 
 def test_sevens_trained_to_the_end_get_a_verdict_of_their_own(visit: Visit) -> None:

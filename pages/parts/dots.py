@@ -29,7 +29,7 @@ CHOICES = (
     Choice(Field("width", "integer", "Width: units a layer", "", low=1, high=8), DOTS.width),
     Choice(Field("phi", "choice", "Activation", "", BENT), DOTS.activation),
     Choice(Field("rate", "number", "Learning rate", "Adam's.", low=0.001, high=0.3), DOTS.learning_rate),
-    Choice(Field("steps", "integer", "Steps", "", low=50, high=3000), DOTS.steps),
+    Choice(Field("steps", "integer", "Steps", "", low=50, high=20_000), DOTS.steps),
     Choice(
         Field("seed", "integer", "Seed", "Another seed, other dots and another start.", low=0, high=999), 0
     ),
