@@ -272,6 +272,16 @@ def test_a_remedy_that_is_trained_at_once_redraws_the_whole_page_and_so_does_the
     page.get_by_role("button", name="Try this").first.click(timeout=PATIENCE * 1000)
     back = page.get_by_role("button", name="Back to before")
     back.wait_for(timeout=PATIENCE * 1000)
+    # On a phone the two verdicts are there in full, over several lines.
+    page.set_viewport_size(PHONE)
+    row = page.locator(".st-key-before_after tr").filter(has_text="Verdict")
+    row.wait_for(timeout=PATIENCE * 1000)
+    cells = row.locator("td").all()
+    assert len(cells) == 3
+    for cell in cells:
+        assert cell.evaluate("e => e.scrollWidth <= e.clientWidth")
+        box = cell.bounding_box()
+        assert 0 <= box["x"] < box["x"] + box["width"] <= PHONE["width"]
     page.wait_for_function(
         "words => document.querySelector('h4').innerText !== words", arg=before, timeout=PATIENCE * 1000
     )

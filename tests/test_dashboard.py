@@ -771,7 +771,7 @@ def test_a_remedy_changes_experiment_widgets_and_address() -> None:
 
 def test_a_remedy_shows_before_and_after_side_by_side() -> None:
     page = remedied()
-    (table,) = page.dataframe
+    (table,) = page.table
     rows = table.value.set_index("number")
     assert list(rows.columns) == ["before", "after"]
     assert "Vanishing gradient" in rows.loc["Verdict", "before"]
@@ -799,7 +799,7 @@ def test_back_to_before_restores_experiment_and_run(board: JobBoard) -> None:
 def test_back_to_before_ends_the_comparison() -> None:
     page = press(remedied(), "back")
     assert "back" not in keys(page)
-    assert not page.dataframe
+    assert not page.table
 
 
 def test_back_to_before_restores_the_stored_run() -> None:

@@ -63,5 +63,6 @@ def before_and_after(run: Run) -> None:
 
     with st.container(border=True, key="before_after"):
         st.markdown("**Before and after**, same data, seed and steps")
-        st.dataframe(compare(earlier, run), hide_index=True, width="stretch")
+        # A plain table breaks long words of the verdict over lines where a phone is too narrow for them.
+        st.table(compare(earlier, run), hide_index=True)
         st.button("Back to before", icon=":material/undo:", on_click=go_back, key="back")
