@@ -102,11 +102,11 @@ def _dead_tile(run: Run, step: int) -> Tile:
 
 def _accuracy_tile(run: Run, step: int) -> Tile:
     values = _upto(run, "test_accuracy", step)
-    loss = float(_upto(run, "loss", step)[-1])
+    loss = float(_upto(run, "test_loss", step)[-1])
     return Tile(
         label="Test accuracy",
         value=percent(float(values[-1])),
-        detail=f"loss {scientific(loss)}",
+        detail=f"test loss {scientific(loss)}",
         help="Share of the test split, which the network never learns from, that is classified right.",
         course=_course(values),
     )

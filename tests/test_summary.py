@@ -8,6 +8,7 @@ import pytest
 import nnlab
 from nnlab.comparison import compare
 from nnlab.layer_table import layer_table
+from nnlab.numerals import scientific
 from nnlab.presets import PRESETS, STORED_RUN
 from nnlab.summary import _largest, tiles
 
@@ -25,6 +26,8 @@ def test_tiles_of_the_stored_run(stored):
     assert saturated.detail == "worst: layer 1"
     assert dead.value == "0 / 640"
     assert accuracy.value == "10 %"
+    # The loss beside the test accuracy is that of the same split, not of the last batch.
+    assert accuracy.detail == f"test loss {scientific(stored.records[-1].network['test_loss'])}"
     assert all(len(tile.course) >= 2 for tile in (signal, saturated, dead, accuracy))
 
 
