@@ -18,10 +18,6 @@ from nnlab.run import LayerInfo
 from nnlab.samples import LayerSample, norm
 
 
-def _no_check() -> None:
-    pass
-
-
 class AutogradLearner:
     """Trains one network of any kind by autograd, and measures it by hooks; the engine's judge."""
 
@@ -33,7 +29,6 @@ class AutogradLearner:
         self._optimizer = make_optimizer(config, self._values, self._flat_grads, list(model.parameters()))
         self._weights_before: list[torch.Tensor] | None = None
         self._probe: Probe | None = None
-        self._check: Check = _no_check
 
     def infos(self) -> tuple[LayerInfo, ...]:
         """Describe the layers; known after a watched pass."""

@@ -51,11 +51,12 @@ def probe_records(config: ExperimentConfig) -> int:
 def estimated_bytes(config: ExperimentConfig) -> int:
     """Estimate the memory of a run: weights with optimizer state, activations, and the record."""
     weights = 4 * 5 * config.weight_count  # float32: weight, gradient, two moments, one copy
-    examples = max(config.batch_size, 1024)  # the probe set is larger than most batches
-    # z, h and their gradients in float32, and the float64 copies that one layer's metrics take.
-    activations = 4 * 4 * examples * config.width * config.depth + 4 * 8 * examples * config.width
-    records = len(config.recorded_steps)
-    record = 8 * (config.depth + 1) * (probe_records(config) * 340 + records * 25)
+    # z, h and their gradients of the batch are kept; z and h of the probe set (at most 1,024 examples) and
+    # the float64 copies that one layer's metrics take come on top.
+    activations = 4 * config.width * config.depth * (4 * config.batch_size + 2 * 1024)
+    activations += 4 * 8 * max(config.batch_size, 1024) * config.width
+    # Counts are int32, 340 a layer, and metrics float64.
+    record = (config.depth + 1) * (4 * 340 * probe_records(config) + 8 * 25 * len(config.recorded_steps))
     return weights + activations + record
 
 

@@ -109,6 +109,7 @@ class EngineLearner:
         self._models, self._config = models, config
         self._engine = Engine(models, config, batch)
         self._meter = Meter(self._engine)
+        self._is_update_known = False
         parameters = [parameter for model in models for parameter in model.parameters()]
         self._optimizer = make_optimizer(config, self._engine.values, self._engine.grads, parameters)
         self._values, self._grads = self._engine.values.numpy(), self._engine.grads.numpy()
@@ -185,7 +186,9 @@ class EngineLearner:
 
     def update(self, *, watched: bool) -> None:
         """Change the weights."""
-        self._meter.forget_update()
+        if self._is_update_known:
+            self._meter.forget_update()
+        self._is_update_known = watched
         if watched:
             self._meter.before_update()
         for model in self._models:
