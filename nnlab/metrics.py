@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 # Sokar et al. 2023: a unit is dormant below this share of its layer's mean activity.
 DORMANT_TAU = 0.025
-# float64's eps times the modest factor of LAPACK's bound on symmetric eigenvalues.
-EIGENVALUE_ROUNDING = 1e-15
-# As close as float64 networks are compared with other programs.
-RANK_TOLERANCE = 1e-10
 
 
 def _ratio(above: float, below: float) -> float:
@@ -72,41 +68,9 @@ def _dormant_fraction(sample: LayerSample) -> float:
 
 
 def _effective_rank(sample: LayerSample) -> float:
-    import torch
+    from nnlab.rank import effective_rank  # loads torch, which a registry does not
 
-    h = sample.h64
-    if not h.isfinite().all():
-        return NAN
-    singular = _quick_singular_values(h)
-    if singular is None:
-        singular = torch.linalg.svdvals(h)
-    total = singular.sum()
-    if total == 0:
-        return NAN
-    share = singular[singular > 0] / total
-    return float(torch.exp(-(share * share.log()).sum()))
-
-
-def _quick_singular_values(h: torch.Tensor) -> torch.Tensor | None:
-    """Give the singular values of h (examples, units), float64, None where this way is not exact enough.
-
-    They are the roots of the eigenvalues of h^T h, which takes half the time; but what rounding does to an
-    eigenvalue, about 1e-15 of the largest one, weighs heavily in the root of a small one.
-    """
-    import torch
-
-    if h.shape[0] < h.shape[1]:
-        return None
-    eigenvalues = torch.linalg.eigvalsh(h.T @ h).flip(0)
-    if not eigenvalues[0] > 0:
-        return None
-    rounding = eigenvalues[0] * EIGENVALUE_ROUNDING
-    if not eigenvalues[-1] > rounding:
-        return None
-    singular = eigenvalues.sqrt()
-    share = singular / singular.sum()
-    wrong = rounding / (2 * singular) / singular.sum()
-    return singular if float((wrong * (1 - share.log())).sum()) < RANK_TOLERANCE else None
+    return effective_rank(sample.h64)
 
 
 def _mean_cosine(sample: LayerSample) -> float:
