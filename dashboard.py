@@ -10,6 +10,7 @@ from pages.parts import runs
 from pages.parts.choice import choose, current, show_notes, write_address
 from pages.parts.controls import sidebar
 from pages.parts.lab import TICKING, panels
+from pages.parts.rescue import rescue
 
 PRESET = "preset"
 INTRODUCTION = """
@@ -97,3 +98,4 @@ st.session_state[TICKING] = job is not None and job.is_active
 st.fragment(panels)()
 write_address(current(), job.id if job is not None else None)
 warm_up()
+rescue()

@@ -8,6 +8,7 @@ from nnlab.jobs import warm_up
 from pages.parts import chain_rule, one_neuron, output_softmax, shapes
 from pages.parts.address import Address
 from pages.parts.menu import menu
+from pages.parts.rescue import rescue
 from pages.parts.section import still_section
 
 st.set_page_config("Activation functions · nnlab", "📉", layout="wide")
@@ -33,3 +34,4 @@ still_section(address, output_softmax.softmax)
 menu()
 address.write()
 warm_up()
+rescue()

@@ -8,6 +8,7 @@ from nnlab.jobs import warm_up
 from pages.parts import collapse, dots, xor
 from pages.parts.address import Address
 from pages.parts.menu import menu
+from pages.parts.rescue import rescue
 from pages.parts.section import live_section, still_section
 
 st.set_page_config("Why nonlinearity · nnlab", "📉", layout="wide")
@@ -26,3 +27,4 @@ live_section(address, "dots", dots.dots)
 menu()
 address.write()
 warm_up()
+rescue()

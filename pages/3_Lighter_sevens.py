@@ -8,6 +8,7 @@ from nnlab.jobs import warm_up
 from pages.parts import follow, sevens
 from pages.parts.address import Address
 from pages.parts.menu import menu
+from pages.parts.rescue import rescue
 from pages.parts.section import live_section, still_section
 
 st.set_page_config("Lighter sevens · nnlab", "📉", layout="wide")
@@ -26,3 +27,4 @@ still_section(address, follow.believer)
 menu()
 address.write()
 warm_up()
+rescue()

@@ -120,8 +120,14 @@ def open_page(browser: Browser, **options: Any) -> Page:
     return page
 
 
+def wait_until_calm(page: Page) -> None:
+    """Wait until the page is drawn: a click while pieces arrive can cost it all (pages/parts/rescue.py)."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
 def wait_for_charts(page: Page, count: int) -> None:
     page.locator(PICTURE).nth(count - 1).wait_for()
+    wait_until_calm(page)
 
 
 def leave(page: Page) -> None:

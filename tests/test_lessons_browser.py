@@ -30,6 +30,7 @@ from browsing import (
     save_files,
     wait_for_another_picture,
     wait_for_charts,
+    wait_until_calm,
 )
 from PIL import Image
 
@@ -115,6 +116,7 @@ def stop(page: Page, section: str) -> Locator:
 
 
 def train_to_the_end(page: Page, section: str) -> None:
+    wait_until_calm(page)
     train(page, section).click()
     page.wait_for_url(f"**{section}_run=**")
     train(page, section).wait_for()
@@ -362,6 +364,7 @@ def test_sevens_trained_to_the_end_get_a_verdict_of_their_own(visit: Visit) -> N
 def test_the_question_on_xor_trains_and_answers(visit: Visit) -> None:
     page = visit(NONLINEARITY, "linear_layers=1&xor_seed=3")
     answer_to(page, "xor").get_by_text("no further than one half everywhere").click()
+    wait_until_calm(page)
     page.get_by_role("button", name="Train six linear layers").click()
     expect_text(
         answer_to(page, "xor"),
@@ -440,6 +443,7 @@ def test_a_bad_file_gives_one_sentence_and_a_good_one_trains(visit: Visit) -> No
 
     page = visit(NONLINEARITY, f"dots=own&{SHORT}")
     page.get_by_text("Upload a CSV file").click()
+    wait_until_calm(page)
     chosen = page.locator(".st-key-own_file input[type=file]")
     complaint = page.locator(".st-key-complaint_dots")
     chosen.set_input_files({"name": "bad.csv", "mimeType": "text/csv", "buffer": BAD.encode()})
@@ -448,6 +452,7 @@ def test_a_bad_file_gives_one_sentence_and_a_good_one_trains(visit: Visit) -> No
     expect(train(page, "dots")).to_be_disabled()
     assert page.locator(browsing.PICTURE).count() == len(CHARTS[NONLINEARITY])
 
+    wait_until_calm(page)
     chosen.set_input_files({"name": "good.csv", "mimeType": "text/csv", "buffer": GOOD.encode()})
     expect(complaint).to_have_count(0)
     expect_text(page.locator(".st-key-csv_own"), "These 40 dots (CSV)")
@@ -455,6 +460,18 @@ def test_a_bad_file_gives_one_sentence_and_a_good_one_trains(visit: Visit) -> No
     expect_text(page.locator(".st-key-chart_dots_bent_surface p").first, "step 50:")
     wait_for_charts(page, len(CHARTS[NONLINEARITY]))
     assert page.locator(browsing.PICTURE).count() == len(CHARTS[NONLINEARITY])
+
+
+def test_a_page_that_streamlit_lost_comes_back_with_its_choices(visit: Visit) -> None:
+    page = visit(NONLINEARITY, f"dots=moons&{SHORT}")
+    page.wait_for_function("window.nnlabRescue")
+    page.evaluate(
+        "document.getElementById('root').remove();"
+        "setTimeout(() => { throw new Error('Cannot set a node at a delta path') })"
+    )
+    page.locator("[data-testid=stApp]").wait_for(state="detached")
+    wait_for_charts(page, len(CHARTS[NONLINEARITY]))
+    assert query_of(page)["dots"] == "moons"
 
 
 # Between the lab and the lessons
