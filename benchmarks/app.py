@@ -7,7 +7,6 @@ machine, since absolute times say little on a shared one.
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import socket
 import statistics
@@ -19,6 +18,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from benchmarks.ratios import save, show
 
 ROOT = Path(__file__).parent.parent
 ARGUMENTS = [
@@ -184,8 +185,8 @@ def without_page() -> float:
     return float(done.stdout)
 
 
-def compare(measure: Callable[[Any, str, str, Note], None]) -> None:
-    """Serve the floor and the app, let `measure(browser, floor, app, note)` note figures, print medians."""
+def compare(name: str, measure: Callable[[Any, str, str, Note], None]) -> None:
+    """Serve the floor and the app, let `measure(browser, floor, app, note)` note figures, keep medians."""
     from playwright.sync_api import sync_playwright
 
     chromium = next(path for name in ("chromium", "google-chrome") if (path := shutil.which(name)))
@@ -201,12 +202,13 @@ def compare(measure: Callable[[Any, str, str, Note], None]) -> None:
             browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
             measure(browser, floor, app, lambda name, value: figures.setdefault(name, []).append(value))
             browser.close()
-    medians = {name: round(statistics.median(values), 2) for name, values in figures.items()}
-    print(json.dumps(medians, indent=2))
+    rows = [{"figure": f, "median": round(statistics.median(v), 2)} for f, v in figures.items()]
+    show(rows)
+    save(name, rows)
 
 
 def main(rounds: int) -> None:
-    """Print medians of interleaved rounds as JSON."""
+    """Print and write medians of interleaved rounds."""
 
     def measure(browser: Any, floor: str, lab: str, note: Note) -> None:
         note("floor: first visit on a fresh server, words s", first_paint(browser, floor, "Verdict")[0])
@@ -225,4 +227,4 @@ def main(rounds: int) -> None:
                 note(f"lab: training with the page open, {name}", value)
             note("training without a page, steps/s", without_page())
 
-    compare(measure)
+    compare("app", measure)

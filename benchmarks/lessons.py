@@ -91,4 +91,4 @@ def main(rounds: int) -> None:
             for name, value in live(browser, app).items():
                 note(f"dots in training: {name}", value)
 
-    compare(measure)
+    compare("lessons", measure)

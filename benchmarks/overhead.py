@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks.cases import CASES, KINDS, bare, make_data, products, recorded, without_probes
 from benchmarks.ratios import interleave, ratios, save, show
 from nnlab.threads import one_thread
+from nnlab.trainer import unwarned
 
 WHOLE_RUN = 1000  # steps, each of them recorded: 64 probe records among 1,001
 
@@ -20,7 +21,7 @@ WHOLE_RUN = 1000  # steps, each of them recorded: 64 probe records among 1,001
 def main(rounds: int) -> None:
     """Print and write the table."""
     rows = []
-    with one_thread():
+    with one_thread(), unwarned():
         for name in CASES:
             for activation, optimizer in KINDS:
                 rows.append(_row(name, activation, optimizer, rounds))

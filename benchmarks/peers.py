@@ -27,6 +27,7 @@ from nnlab.config import ExperimentConfig
 from nnlab.datasets import Data
 from nnlab.model import build_model
 from nnlab.threads import one_thread
+from nnlab.trainer import unwarned
 
 Watch = Callable[[nn.Module], Callable[[], None]]
 
@@ -137,7 +138,7 @@ def main(rounds: int) -> None:
     """Print and write the table."""
     os.environ["WANDB_SILENT"] = "true"
     rows = []
-    with one_thread():
+    with one_thread(), unwarned():
         for name in ("a", "b"):
             for peer, watch in PEERS.items():
                 rows.append(_row(CASES[name], name, peer, watch, rounds))

@@ -12,13 +12,14 @@ import torch
 from benchmarks.cases import CASES, bare, make_data, recorded, without_probes
 from benchmarks.ratios import interleave, ratios, save, show
 from nnlab.threads import one_thread
+from nnlab.trainer import unwarned
 
 SEEDS = tuple(range(8))
 
 
 def main(rounds: int) -> None:
     """Print and write the table."""
-    with one_thread():
+    with one_thread(), unwarned():
         rows = [_row(name, rounds) for name in CASES]
         show(rows)
         save("seeds", rows)

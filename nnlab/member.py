@@ -35,9 +35,8 @@ def batches(data: Data, config: ExperimentConfig) -> Iterator[torch.Tensor]:
     n = len(data.x_train)
     size = min(config.batch_size, n)
     while True:
-        order = torch.randperm(n, generator=generator)
-        for start in range(0, n - size + 1, size):
-            yield order[start : start + size]
+        # Split at once: a slice for every batch would take as long as a small layer's product.
+        yield from torch.randperm(n, generator=generator).split(size)[: n // size]
 
 
 def _tensors(x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,9 +1,9 @@
 """A rescue from Streamlit's blank page: what the browser has lost is loaded again from the address.
 
-Streamlit 1.67 sends a page in hundreds of small pieces. A click in the very moment in which one arrives makes
-React take it before earlier ones ("Cannot set a node at a delta path"), and the whole page goes blank until the
-visitor reloads it. Seen about once in a hundred clicks on a machine under full load. All choices and the run
-stand in the address, so a reload brings back what was there.
+Streamlit 1.67 sends a page in hundreds of small pieces. A click in the very moment in which one arrives can
+make React take it before earlier ones ("Cannot set a node at a delta path"), and the whole page goes blank:
+seen in a few of a hundred clicks on a machine under full load. All choices and the run stand in the address,
+so a reload brings back what was there.
 """
 
 from __future__ import annotations
