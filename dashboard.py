@@ -6,11 +6,14 @@ import streamlit as st
 
 from nnlab.jobs import warm_up
 from nnlab.presets import PRESETS
+from nnlab.provenance import in_words
 from pages.parts import runs
 from pages.parts.choice import choose, current, show_notes, write_address
 from pages.parts.controls import sidebar
 from pages.parts.lab import TICKING, panels
+from pages.parts.page import page
 from pages.parts.rescue import rescue
+from pages.parts.share import share
 
 PRESET = "preset"
 INTRODUCTION = """
@@ -50,6 +53,8 @@ def header(problem: str) -> None:
             st.markdown(INTRODUCTION)
             for page, label in LESSONS.items():
                 st.page_link(page, label=label, icon=":material/science:")
+        run = runs.shown()
+        share("" if run is None else in_words(run.environment))
     st.markdown(f"#### {config.words}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
@@ -82,20 +87,27 @@ def messages(problem: str) -> None:
         st.error(f"This cannot be trained. {problem}.", icon=":material/block:")
     if st.session_state.get(runs.ERROR):
         st.error(st.session_state[runs.ERROR], icon=":material/hourglass_disabled:")
-    if runs.is_lost():
-        st.info("That run is no longer in memory. Press Train: the same numbers come again.")
+    if runs.is_replayed():
+        st.info(
+            "The link's run is not in memory here: trained again, it gives the same numbers.",
+            icon=":material/replay:",
+        )
+    if runs.otherwise():
+        st.warning(runs.otherwise(), icon=":material/memory:")
     run = runs.shown()
     if run is not None and run.config != current():
-        st.info(runs.difference(run, current()), icon=":material/history:")
+        st.info(runs.unlike(run, current()), icon=":material/history:")
 
 
-st.set_page_config("nnlab: see where gradients die", "📉", layout="wide")
+page("nnlab: see where gradients die")
 problem = sidebar()
+if not problem:
+    runs.replay()
 header(problem)
 messages(problem)
 job = runs.job()
 st.session_state[TICKING] = job is not None and job.is_active
 st.fragment(panels)()
-write_address(current(), job.id if job is not None else None)
+write_address(current(), job.id if job is not None else None, runs.made())
 warm_up()
 rescue()

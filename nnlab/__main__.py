@@ -1,4 +1,4 @@
-"""The command line: python -m nnlab train | show."""
+"""The command line: python -m nnlab train | show | export."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 from nnlab.config import FIELDS, ExperimentConfig
 from nnlab.explanations import why_healthy
+from nnlab.field import Field
 from nnlab.layer_table import layer_table
 from nnlab.numerals import percent, scientific
+from nnlab.palette import Mode
 from nnlab.remedies import describe
 from nnlab.run import Run, StepRecord
 from nnlab.runfile import RunWriter, load_run
+
+if TYPE_CHECKING:
+    from nnlab.run_files import View
 
 EXIT_DONE, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
 BAR_WIDTH = 30
@@ -63,7 +68,20 @@ def _build_parser() -> argparse.ArgumentParser:
     train.add_argument("--weights", metavar="FILE", help="safetensors file for the trained weights")
     show = commands.add_parser("show", help="print a run's verdict and layer table")
     show.add_argument("file", help="run file")
+    _add_export(commands)
     return parser
+
+
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser(
+        "export", allow_abbrev=False, help="write a run's charts, tables, report and script"
+    )
+    export.add_argument("file", help="run file")
+    export.add_argument("--to", metavar="DIR", required=True, help="folder that the files go into")
+    formats = "comma-separated, or all [csv,parquet,svg,png,report,script,run,weights]"
+    export.add_argument("--format", metavar="NAMES", help=formats)
+    export.add_argument("--step", metavar="STEP", help="the step that charts and report show [the last]")
+    export.add_argument("--theme", metavar="THEME", default="light", help="colors: light or dark [light]")
 
 
 def _read_config(arguments: argparse.Namespace) -> ExperimentConfig:
@@ -207,6 +225,51 @@ def _show(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _read_view(arguments: argparse.Namespace) -> View:
+    """Check what is to be exported; raises ValueError naming the flag."""
+    from nnlab.run_files import View
+
+    if arguments.theme not in get_args(Mode):
+        raise ValueError(f"--theme: {arguments.theme!r} is not allowed; allowed: {', '.join(get_args(Mode))}")
+    run = load_run(arguments.file)
+    if arguments.step is None:
+        return View(run, None, arguments.theme)
+    last = int(run.records[-1].step) if run.records else 0
+    step = Field("step", "integer", "Step", "", low=0, high=last)
+    try:
+        return View(run, int(step.parse(arguments.step)), arguments.theme)
+    except ValueError as error:
+        raise ValueError(f"--{error}") from None
+
+
+def _read_formats(text: str | None) -> tuple[str, ...]:
+    from nnlab.run_files import ALL, USUAL
+
+    if text is None:
+        return USUAL
+    return tuple(name for part in text.split(",") for name in (ALL if part == "all" else (part,)))
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    # These load Altair and pandas, which training does without.
+    from nnlab.folder import write_folder
+    from nnlab.run_files import files_of
+
+    folder = Path(arguments.to)
+    _check_folder(str(folder / "README.md"), "--to")
+    named = _read_formats(arguments.format)
+    view = _read_view(arguments)
+    try:
+        files = files_of(view, named)
+    except ValueError as error:
+        raise ValueError(f"--{error}" if str(error).startswith("format:") else str(error)) from None
+    for path in write_folder(files, folder):
+        print(path)
+    if view.run.ending:
+        print(f"the run {view.run.ending}", file=sys.stderr)
+    return EXIT_DONE
+
+
 def _with_values_joined(arguments: list[str]) -> list[str]:
     """Write "--noise -1" as "--noise=-1": argparse would take -1e5 or -inf for a flag."""
     valued = {_flag(name) for name, field in FIELDS.items() if field.kind != "switch"}
@@ -225,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _build_parser().parse_args(_with_values_joined(given))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows only ASCII
-    commands = {"train": _train, "show": _show}
+    commands = {"train": _train, "show": _show, "export": _export}
     try:
         return commands[parsed.command](parsed)
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from nnlab.palette import CATEGORIES, THEMES, Mode, chart_config
-from nnlab.run import Run, StepRecord
+from nnlab.run import BROKEN_OFF, Run, StepRecord
 
 # More cells or lines cannot be told apart on a screen and make the browser stall.
 MAX_CELLS = 4000
@@ -196,8 +196,6 @@ def last_step(run: Run) -> int:
 
 def end_marks(run: Run) -> pd.DataFrame:
     """Give the step at which a run broke off, and the word for it; empty for a finished run."""
-    words = {"diverged": "diverged", "stopped": "stopped", "stalled": "stalled", "failed": "failed"}
-    words |= {"timed_out": "out of time", "interrupted": "interrupted"}
-    if run.status not in words or not run.records:
+    if run.status not in BROKEN_OFF or not run.records:
         return pd.DataFrame({"step": [], "word": []}).astype({"step": float, "word": str})
-    return pd.DataFrame({"step": [float(run.records[-1].step)], "word": [words[run.status]]})
+    return pd.DataFrame({"step": [float(run.records[-1].step)], "word": [BROKEN_OFF[run.status]]})

@@ -23,7 +23,7 @@ MAGMA = (
 )  # fmt: skip
 UNDEFINED_COLOR = "#D55E00"  # NaN and inf; vermilion, with a word beside it
 ZERO_COLOR = "#8f8f8f"  # exact zeros; gray is on no scale
-FONT = "Source Sans, Source Sans Pro, Helvetica Neue, Arial, sans-serif"
+FONT = "Source Sans, 'Source Sans 3', Source Sans Pro, Helvetica Neue, Arial, sans-serif"
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,16 @@ STATUSES = (
     "interrupted",
 )
 
+# How a run that did not come to its planned end is said to have ended.
+BROKEN_OFF = {
+    "stopped": "stopped",
+    "timed_out": "out of time",
+    "diverged": "diverged",
+    "stalled": "stalled",
+    "failed": "failed",
+    "interrupted": "interrupted",
+}
+
 
 def spoken(layer: str) -> str:
     """Say a layer's name: "hidden_3" is layer 3, a module's own name stays."""
@@ -153,6 +163,19 @@ class Run:
         if self.config is not None:
             return self.config.words
         return f"{self.environment.get('model', 'your model')} · {len(self.layers)} layers"
+
+    @property
+    def ending(self) -> str:
+        """How the run broke off, and where; "" for one that did not."""
+        if self.status not in BROKEN_OFF:
+            return ""
+        where = f" at step {self.records[-1].step}" if self.records else " before its first record"
+        return BROKEN_OFF[self.status] + where
+
+    @property
+    def caption(self) -> str:
+        """The experiment in one line, and how it broke off: what stands below a picture of it."""
+        return f"{self.title} · {self.ending}" if self.ending else self.title
 
     @property
     def label(self) -> str:

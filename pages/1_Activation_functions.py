@@ -8,10 +8,12 @@ from nnlab.jobs import warm_up
 from pages.parts import chain_rule, one_neuron, output_softmax, shapes
 from pages.parts.address import Address
 from pages.parts.menu import menu
+from pages.parts.page import page
 from pages.parts.rescue import rescue
 from pages.parts.section import still_section
+from pages.parts.share import share
 
-st.set_page_config("Activation functions · nnlab", "📉", layout="wide")
+page("Activation functions · nnlab")
 address = Address(
     "activations",
     *shapes.CHOICES,
@@ -25,6 +27,7 @@ st.markdown(
     "**slope** decides whether the error signal gets back through it. Guess first, then look.\n\n"
     "[Shapes](#shapes) · [One neuron](#neuron) · [Chain rule](#chain) · [Step](#step) · [Softmax](#softmax)"
 )
+share()
 address.show_notes()
 still_section(address, shapes.shapes)
 still_section(address, one_neuron.one_neuron)

@@ -8,10 +8,12 @@ from nnlab.jobs import warm_up
 from pages.parts import collapse, dots, xor
 from pages.parts.address import Address
 from pages.parts.menu import menu
+from pages.parts.page import page
 from pages.parts.rescue import rescue
 from pages.parts.section import live_section, still_section
+from pages.parts.share import share
 
-st.set_page_config("Why nonlinearity · nnlab", "📉", layout="wide")
+page("Why nonlinearity · nnlab")
 address = Address("nonlinearity", *collapse.CHOICES, *xor.CHOICES, *dots.CHOICES)
 st.title("Why nonlinearity", anchor=False)
 st.markdown(
@@ -19,6 +21,7 @@ st.markdown(
     "first, then look.\n\n"
     "[Collapse](#collapse) · [By hand](#example) · [XOR](#xor) · [Red and blue dots](#dots)"
 )
+share()
 address.show_notes()
 still_section(address, collapse.collapsing)
 still_section(address, collapse.worked_example)

@@ -8,10 +8,12 @@ from nnlab.jobs import warm_up
 from pages.parts import follow, sevens
 from pages.parts.address import Address
 from pages.parts.menu import menu
+from pages.parts.page import page
 from pages.parts.rescue import rescue
 from pages.parts.section import live_section, still_section
+from pages.parts.share import share
 
-st.set_page_config("Lighter sevens · nnlab", "📉", layout="wide")
+page("Lighter sevens · nnlab")
 address = Address("sevens", *sevens.CHOICES, *follow.CHOICES)
 st.title("Lighter sevens", anchor=False)
 st.markdown(
@@ -20,6 +22,7 @@ st.markdown(
     "True or false? Digit classifiers of six kinds, trained on scanned digits at normal brightness, answer."
     "\n\n[Brightness](#sevens) · [Follow one image](#follow) · [The believer's neuron](#believer)"
 )
+share()
 address.show_notes()
 live_section(address, "sevens", sevens.sevens)
 still_section(address, follow.following)

@@ -9,7 +9,7 @@ from nnlab.chain import chain_rule, chain_words, draw_problem, layers_reached, z
 from nnlab.field import Field
 from nnlab.numerals import scientific
 from pages.parts.address import Address, Choice
-from pages.parts.figure import mode, picture
+from pages.parts.figure import picture
 from pages.parts.guess import answer, ask
 
 CHOICES = (
@@ -59,7 +59,7 @@ def chain(address: Address) -> None:
     with right:
         size, seed = f"{address['layers']} x {address['units']}", address["chain_seed"]
         words = f"{size}, gain {address['gain']:g}, seed {seed}"
-        picture(error_signal(rule, judge, mode()), words, "chain_rule")
+        picture(lambda mode: error_signal(rule, judge, mode), words, "chain_rule")
         st.markdown(chain_words(rule, judge))
         st.page_link(
             "dashboard.py",
@@ -88,6 +88,8 @@ def step(address: Address) -> None:
     if other == "step":
         reached = layers_reached(norms["step"])
         answer("step", reached, str(reached))
-    picture(reached_weights(norms, mode()), f"{STEP_DEPTH} x 64, one batch, before training", "step")
+    picture(
+        lambda mode: reached_weights(norms, mode), f"{STEP_DEPTH} x 64, one batch, before training", "step"
+    )
     for name, values in norms.items():
         st.markdown(zero_words(ACTIVATIONS[name].label, values))

@@ -68,9 +68,9 @@ def show_notes() -> None:
             st.text("\n".join(notes))
 
 
-def write_address(config: ExperimentConfig, run_id: str | None) -> None:
-    """Write the whole experiment into the address, with the run that is shown."""
-    wanted = config.to_query() | ({"run": run_id} if run_id else {})
+def write_address(config: ExperimentConfig, run_id: str | None, made: str) -> None:
+    """Write the whole experiment into the address, with the run that is shown and what computed it."""
+    wanted = config.to_query() | {n: v for n, v in (("run", run_id), ("made", made)) if v}
     present = {name: st.query_params.get_all(name) for name in st.query_params}
     if present != {name: [value] for name, value in wanted.items()}:
         kept = {n: v for n, v in st.query_params.to_dict().items() if n.startswith("embed")}

@@ -21,7 +21,7 @@ from nnlab.numerals import percent, scientific
 from pages.parts import pair
 from pages.parts.address import Address, Choice
 from pages.parts.complaint import complain
-from pages.parts.figure import mode, picture, save_table
+from pages.parts.figure import picture, save_table
 from pages.parts.first_sight import let_paint
 from pages.parts.guess import answer, ask
 
@@ -76,13 +76,13 @@ def collapsing(address: Address) -> None:
 
     label = f"{'-'.join(str(width) for width in network.widths)} {address['bend']}, seed {address['draw']}"
     pair.side_by_side(
-        lambda: picture(agreement(network, x, mode()), label, "collapse"),
-        lambda: picture(layer_widths(network, mode()), label, "collapse"),
+        lambda: picture(lambda mode: agreement(network, x, mode), label, "collapse"),
+        lambda: picture(lambda mode: layer_widths(network, mode), label, "collapse"),
     )
     let_paint(address)
     pair.side_by_side(
-        lambda: picture(composed_matrix(network, mode()), label, "collapse"),
-        lambda: picture(bottleneck(network, mode()), label, "collapse"),
+        lambda: picture(lambda mode: composed_matrix(network, mode), label, "collapse"),
+        lambda: picture(lambda mode: bottleneck(network, mode), label, "collapse"),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -16,8 +17,11 @@ from nnlab.surface import window_of
 from nnlab.trajectory import Plan, Trajectory
 from pages.parts import own_points, pair, training
 from pages.parts.address import Address, Choice
-from pages.parts.figure import mode, picture
+from pages.parts.figure import picture
 from pages.parts.guess import answer, ask
+
+if TYPE_CHECKING:
+    from pages.parts.figure import Draw
 
 SHAPES = ("circles", "moons", "spiral", "xor", "blobs")
 OWN = "own"
@@ -137,19 +141,23 @@ def _pictures(shown: tuple[Trajectory, ...], data: Data, step: int, *, live: boo
     window = window_of(points)
 
     def one(trajectory: Trajectory, words: str, name: str) -> None:
-        title = f"{words}, step {step}: {percent(score_at(trajectory, step))} of test dots right"
-        chart = decision_surface(
-            trajectory.at(step), points, labels, window, mode(), title, f"{name}_surface", live=live
+        network, run = trajectory.at(step), trajectory.run
+        right = f"{words}, step {step}: {percent(score_at(trajectory, step))} of test dots right"
+        steps, norms = run.series("delta_norm")
+        names = [layer.name for layer in run.layers]
+        end = None if run.config is None else run.config.steps
+        of_layers = f"{words}: error signal of each layer"
+        charts: tuple[Draw, ...] = (
+            lambda mode: decision_surface(
+                network, points, labels, window, mode, right, f"{name}_surface", live=live
+            ),
+            lambda mode: layer_gradients(
+                steps, norms, names, mode, end=end, title=of_layers, name=f"{name}_gradients"
+            ),
+            lambda mode: replace(neuron_heatmaps(network, window, mode), name=f"{name}_neurons"),
         )
-        picture(chart, trajectory.run.title, "dots", live=live)
-        steps, norms = trajectory.run.series("delta_norm")
-        names = [layer.name for layer in trajectory.run.layers]
-        end = None if trajectory.run.config is None else trajectory.run.config.steps
-        title = f"{words}: error signal of each layer"
-        chart = layer_gradients(steps, norms, names, mode(), end=end, title=title, name=f"{name}_gradients")
-        picture(chart, trajectory.run.title, "dots", live=live)
-        chart = replace(neuron_heatmaps(trajectory.at(step), window, mode()), name=f"{name}_neurons")
-        picture(chart, trajectory.run.title, "dots", live=live)
+        for chart in charts:
+            picture(chart, run.caption, "dots", live=live)
 
     phi = bent.run.config.activation if bent.run.config is not None else ""
     st.markdown(dots_words(shown, step))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from nnlab.chart import Chart
 
+    Draw = Callable[[Mode], Chart]  # a chart in the colors of a mode
+
+MODES: dict[str, Mode] = {"Light": "light", "Dark": "dark"}
+
 
 def mode() -> Mode:
     """Give the theme the visitor sees."""
@@ -26,11 +31,15 @@ def figure(name: str, run: Run, step: int, *, live: bool = False) -> None:
     # Altair takes a third of a second to load: on a fresh server the verdict need not wait for it.
     from nnlab.charts import draw
 
-    picture(draw(name, run, step, mode()), run.title, run.label, live=live)
+    picture(lambda mode: draw(name, run, step, mode), run.caption, run.label, live=live)
 
 
-def picture(chart: Chart, subtitle: str, label: str, *, live: bool = False) -> None:
-    """Draw a chart; in its files, `subtitle` says what it was made from, `label` begins their names."""
+def picture(draw: Draw, caption: str, label: str, *, live: bool = False) -> None:
+    """Draw a chart in the visitor's colors; its files can have other ones.
+
+    In them, `caption` says what it was made from, and `label` begins their names.
+    """
+    chart = draw(mode())
     with st.container(key=f"chart_{chart.name}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.markdown(f"**{chart.title}**", width="stretch")
@@ -38,7 +47,7 @@ def picture(chart: Chart, subtitle: str, label: str, *, live: bool = False) -> N
             with st.container(horizontal=True, width="content", gap="xsmall"):
                 _explanation(chart)
                 if not live:
-                    _downloads(chart, subtitle, label)
+                    _downloads(chart, draw, caption, label)
         if not chart.is_empty:
             st.vega_lite_chart(
                 spec=chart.drawable, theme=None, width="stretch", alt=chart.alt_text, key=f"vega_{chart.name}"
@@ -47,8 +56,8 @@ def picture(chart: Chart, subtitle: str, label: str, *, live: bool = False) -> N
             st.caption(note)
 
 
-# The contents of a popover are drawn once it is opened: twenty hidden buttons and formulas would
-# cost the first paint a second.
+# The contents of a popover are drawn once it is opened: hundreds of hidden buttons and formulas would
+# cost the first paint seconds.
 
 
 def _explanation(chart: Chart) -> None:
@@ -63,7 +72,7 @@ def _explanation(chart: Chart) -> None:
         popover.markdown(chart.how_to_read)
 
 
-def _downloads(chart: Chart, subtitle: str, label: str) -> None:
+def _downloads(chart: Chart, draw: Draw, caption: str, label: str) -> None:
     popover = st.popover(
         "Save",
         icon=":material/download:",
@@ -72,34 +81,66 @@ def _downloads(chart: Chart, subtitle: str, label: str) -> None:
         key=f"download_{chart.name}",
         on_change="rerun",
     )
-    if not popover.open:
-        return
-    from nnlab import export
+    if popover.open:
+        with popover:
+            _chart_files(chart, draw, caption, label)
+            _number_files(chart, caption, label)
 
-    files: dict[str, tuple[str, str, Callable[[], bytes]]] = {
-        "SVG, for papers": ("svg", "image/svg+xml", lambda: export.to_svg(chart, subtitle)),
-        "PNG, for slides": ("png", "image/png", lambda: export.to_png(chart, subtitle)),
-        "CSV, the numbers": ("csv", "text/csv", lambda: export.to_csv(chart.make_table())),
-    }
-    stem = export.file_stem(label, chart.name)
-    for words, (ending, mime, data) in files.items():
-        popover.download_button(
-            words,
-            data=data,
-            file_name=f"{stem}.{ending}",
-            mime=mime,
-            key=f"{ending}_{chart.name}",
-            on_click="ignore",
-        )
+
+def _chart_files(chart: Chart, draw: Draw, caption: str, label: str) -> None:
+    from nnlab.export import CHART_FORMATS, file_stem
+
+    seen = next(words for words, name in MODES.items() if name == mode())
+    chosen = MODES[
+        st.segmented_control("Colors", list(MODES), default=seen, required=True, key=f"colors_{chart.name}")
+    ]
+    with st.container(horizontal=True, gap="xsmall", width=330):
+        for form in CHART_FORMATS.values():
+            st.download_button(
+                form.label,
+                data=partial(_written, form.write, draw, chosen, caption),
+                file_name=f"{file_stem(label, chart.name)}.{form.ending}",
+                mime=form.mime,
+                help=form.use,
+                key=f"{form.key}_{chart.name}",
+                on_click="ignore",
+            )
+
+
+def _written(write: Callable[[Chart, str], bytes], draw: Draw, chosen: Mode, caption: str) -> bytes:
+    return write(draw(chosen), caption)
+
+
+def _number_files(chart: Chart, caption: str, label: str) -> None:
+    from nnlab.export import file_stem
+    from nnlab.tables import TABLE_FORMATS
+
+    st.caption("The numbers, in full precision")
+    with st.container(horizontal=True, gap="xsmall", width=330):
+        for form in TABLE_FORMATS.values():
+            st.download_button(
+                form.label,
+                data=partial(_tabled, form.write, chart.make_table, caption),
+                file_name=f"{file_stem(label, chart.name)}.{form.ending}",
+                mime=form.mime,
+                key=f"{form.ending}_{chart.name}",
+                on_click="ignore",
+            )
+
+
+def _tabled(
+    write: Callable[[pd.DataFrame, str], bytes], make_table: Callable[[], pd.DataFrame], caption: str
+) -> bytes:
+    return write(make_table(), caption)
 
 
 def save_table(make_table: Callable[[], pd.DataFrame], name: str) -> None:
     """Offer a table as CSV, in full precision; it is made when it is asked for."""
 
     def content() -> bytes:
-        from nnlab import export
+        from nnlab import tables
 
-        return export.to_csv(make_table())
+        return tables.to_csv(make_table())
 
     st.download_button(
         "Table (CSV)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -13,8 +14,11 @@ from nnlab.lessons import KIND_WORDS, SEEDS
 from nnlab.numerals import percent
 from pages.parts import classifiers
 from pages.parts.address import Address, Choice
-from pages.parts.figure import mode, picture
+from pages.parts.figure import picture
 from pages.parts.guess import answer, ask
+
+if TYPE_CHECKING:
+    from pages.parts.figure import Draw
 
 IMAGES = 360
 CHOICES = (
@@ -70,9 +74,9 @@ def _pictures(address: Address, followed: Followed, label: str) -> None:
 
     left, right = st.columns(2, gap="medium")
     with left:
-        picture(images(followed.image, followed.brightnesses, mode()), label, "follow")
+        picture(lambda mode: images(followed.image, followed.brightnesses, mode), label, "follow")
     with right:
-        picture(difference_survives(followed, mode()), label, "follow")
+        picture(lambda mode: difference_survives(followed, mode), label, "follow")
     names = [layer.name for layer in followed.layers]
     widget = address.widget("layer")
     if st.session_state[widget["key"]] not in range(1, len(names) + 1):
@@ -84,7 +88,7 @@ def _pictures(address: Address, followed: Followed, label: str) -> None:
         required=True,
         **widget,
     )
-    picture(unit_values(followed, address.take("layer", chosen), mode()), label, "follow")
+    picture(lambda mode: unit_values(followed, address.take("layer", chosen), mode), label, "follow")
 
 
 def believer(address: Address) -> None:
@@ -101,11 +105,10 @@ def believer(address: Address) -> None:
     from nnlab.followed_charts import images, unit_values
 
     label = f"image {example.image}, sigmoid, network {example.network + 1}"
-    charts = (
-        replace(
-            images(example.followed.image, example.followed.brightnesses, mode()), name="believer_images"
-        ),
-        replace(unit_values(example.followed, example.layer, mode()), name="believer_units"),
+    shown = example.followed
+    charts: tuple[Draw, ...] = (
+        lambda mode: replace(images(shown.image, shown.brightnesses, mode), name="believer_images"),
+        lambda mode: replace(unit_values(shown, example.layer, mode), name="believer_units"),
     )
     for chart, column in zip(charts, st.columns([1, 2], gap="medium"), strict=True):
         with column:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import streamlit as st
 
 from nnlab.run import Run
-from nnlab.runfile import to_bytes
 from nnlab.summary import tiles
 from pages.parts import runs
 from pages.parts.figure import figure
+from pages.parts.files import files
 from pages.parts.progress import progress
 from pages.parts.verdict import before_and_after, verdict
 
@@ -155,8 +155,7 @@ def _pair(names: tuple[str, ...], run: Run, step: int, *, live: bool) -> None:
 
 
 def _table(run: Run, step: int, *, live: bool) -> None:
-    # These load pandas and Altair, which the first paint does without.
-    from nnlab import export
+    # It loads pandas, which the first paint does without.
     from nnlab.layer_table import column_words, layer_table
 
     table = layer_table(run, step)
@@ -168,14 +167,4 @@ def _table(run: Run, step: int, *, live: bool) -> None:
     st.dataframe(table, hide_index=True, column_config=columns, height="content", placeholder="n/a")
     if live:
         return
-    files = {
-        "Layer table (CSV)": (lambda: export.to_csv(table), "layers.csv", "text/csv"),
-        "All metrics (CSV)": (lambda: export.to_csv(run.metrics), "metrics.csv", "text/csv"),
-        "Run file (JSON Lines)": (lambda: to_bytes(run), "run.jsonl", "application/jsonl"),
-    }
-    with st.container(horizontal=True):
-        for label, (data, ending, mime) in files.items():
-            name = export.file_stem(run.label, ending)
-            st.download_button(
-                label, data=data, file_name=name, mime=mime, on_click="ignore", key=f"file_{ending}"
-            )
+    files(run, step)

@@ -18,7 +18,7 @@ from nnlab.neuron import (
 )
 from nnlab.numerals import scientific
 from pages.parts.address import Address, Choice
-from pages.parts.figure import mode, picture
+from pages.parts.figure import picture
 from pages.parts.guess import answer, ask
 
 PLACES = range(1, INPUTS + 1)
@@ -87,7 +87,7 @@ def _pictures(neuron: Neuron) -> None:
 
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        picture(flow(neuron, mode()), in_words(neuron), "neuron")
+        picture(lambda mode: flow(neuron, mode), in_words(neuron), "neuron")
     with right:
-        picture(response(neuron, 0, mode()), in_words(neuron), "neuron")
+        picture(lambda mode: response(neuron, 0, mode), in_words(neuron), "neuron")
         st.caption(threshold_in_words(neuron, 0))

@@ -8,7 +8,7 @@ from nnlab.field import Field
 from nnlab.numerals import scientific
 from nnlab.softmax import largest_change, shift_in_words, temperature_in_words
 from pages.parts.address import Address, Choice
-from pages.parts.figure import mode, picture
+from pages.parts.figure import picture
 from pages.parts.guess import answer, ask
 
 SCORES = {"s1": 2.0, "s2": 1.0, "s3": 0.1}
@@ -42,8 +42,10 @@ def softmax(address: Address) -> None:
     words = f"scores {', '.join(f'{score:g}' for score in scores)}"
     left, right = st.columns(2, gap="medium")
     with left:
-        picture(bars(scores, temperature, mode()), f"{words}, temperature {temperature:g}", "softmax")
+        picture(
+            lambda mode: bars(scores, temperature, mode), f"{words}, temperature {temperature:g}", "softmax"
+        )
     with right:
-        picture(over_temperature(scores, temperature, mode()), words, "softmax")
+        picture(lambda mode: over_temperature(scores, temperature, mode), words, "softmax")
     st.markdown(temperature_in_words(scores, temperature))
     st.markdown(shift_in_words(scores, SHIFT, temperature))

@@ -50,11 +50,11 @@ def _uploaded() -> Points | None:
 def _describe(points: Points) -> None:
     for note in points.notes:
         st.text(note)
-    from nnlab import export
+    from nnlab import tables
 
     st.download_button(
         f"These {len(points.labels)} dots (CSV)",
-        data=lambda: export.to_csv(to_frame(points)),
+        data=lambda: tables.to_csv(to_frame(points)),
         file_name="dots.csv",
         mime="text/csv",
         icon=":material/download:",

@@ -7,6 +7,7 @@ import streamlit as st
 from nnlab.config import ExperimentConfig
 from nnlab.jobs import BOARD, Refused, RunJob
 from nnlab.presets import STORED_RUN
+from nnlab.provenance import difference, made_with
 from nnlab.run import Run
 from nnlab.runfile import load_run
 from pages.parts.choice import choose, current
@@ -15,6 +16,8 @@ STOP_PATIENCE = 0.4  # seconds
 # A run that ends within half a second is shown whole by the very repaint that Train causes.
 TRAIN_PATIENCE = 0.5
 JOB, BEFORE, ERROR = "job_id", "before", "submit_error"
+MADE = "made"  # with what the numbers of the link were computed
+REPLAYED = "replayed"  # the job that stands in for a run that is no longer in memory
 KEPT = "kept"  # a run to show that no job stands for
 
 
@@ -28,6 +31,7 @@ def job() -> RunJob | None:
     """Give this visitor's latest job; a reload finds it by the address."""
     if JOB not in st.session_state:
         st.session_state[JOB] = st.query_params.get("run")
+        st.session_state[MADE] = st.query_params.get("made", "")
     found = BOARD.get(st.session_state[JOB]) if st.session_state[JOB] else None
     if not isinstance(found, RunJob):
         return None  # never here, forgotten, or a lesson's
@@ -41,9 +45,40 @@ def job_id() -> str | None:
     return None if latest is None else latest.id
 
 
-def is_lost() -> bool:
-    """Whether the address names a run that is no longer in memory."""
-    return bool(st.session_state.get(JOB)) and BOARD.get(st.session_state[JOB]) is None
+def replay() -> None:
+    """Train again what the address says was trained, where that run is not in memory: the same numbers come."""
+    lost = st.session_state.get(JOB)
+    if job() is not None or not lost or lost == st.session_state.get(REPLAYED):
+        return
+    st.session_state[REPLAYED] = lost  # where it is refused, not again and again
+    same = [found for found in BOARD.jobs() if isinstance(found, RunJob) and found.config == current()]
+    if same and same[-1].status == "completed":
+        st.session_state[JOB] = same[-1].id  # somebody opened the same link before
+    else:
+        submit(current())
+    st.session_state[REPLAYED] = st.session_state[JOB]
+
+
+def is_replayed() -> bool:
+    """Whether the run that is shown stands in for one that is no longer in memory."""
+    return job() is not None and st.session_state.get(REPLAYED) == st.session_state[JOB]
+
+
+def otherwise() -> str:
+    """Say how the numbers of the link were computed otherwise than those shown; "" where they were not."""
+    run = shown()
+    if run is None or not is_replayed():
+        return ""
+    return difference(st.session_state.get(MADE, ""), run.environment)
+
+
+def made() -> str:
+    """Give the word for the address that says with what the latest job's run was computed."""
+    latest = job()
+    linked: str = st.session_state.get(MADE, "") if is_replayed() else ""
+    if latest is None or latest.run is None:
+        return linked
+    return linked or made_with(latest.run.environment)
 
 
 def shown() -> Run | None:
@@ -57,14 +92,19 @@ def shown() -> Run | None:
 
 
 def train(config: ExperimentConfig | None = None) -> None:
-    """Submit a run of the chosen or the given experiment; for callbacks."""
+    """Train the chosen or the given experiment; for callbacks."""
     latest = job()
     if latest is not None and latest.is_active:
         return  # a double click
-    st.session_state[ERROR] = ""
     st.session_state.pop(KEPT, None)
+    submit(config or current())
+
+
+def submit(config: ExperimentConfig) -> None:
+    """Queue a run and make it the visitor's, or say why it cannot be queued."""
+    st.session_state[ERROR] = ""
     try:
-        submitted = BOARD.submit(RunJob(config=config or current()))
+        submitted = BOARD.submit(RunJob(config=config))
         st.session_state[JOB] = submitted.id
         submitted.wait_if_quick(TRAIN_PATIENCE)
     except Refused as error:
@@ -106,7 +146,7 @@ def go_back() -> None:
     st.session_state[KEPT] = earlier  # the board may have forgotten its job
 
 
-def difference(run: Run, config: ExperimentConfig) -> str:
+def unlike(run: Run, config: ExperimentConfig) -> str:
     """Say how the run that is shown differs from the choice, and what to do."""
     if run.config is None:
         return "The run below is of another model. Press Train to see your choice."

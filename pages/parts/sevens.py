@@ -13,7 +13,7 @@ from nnlab.numerals import signed_percent
 from nnlab.trajectory import Plan
 from pages.parts import classifiers, training
 from pages.parts.address import Address, Choice
-from pages.parts.figure import mode, picture, save_table
+from pages.parts.figure import picture, save_table
 from pages.parts.first_sight import let_paint
 from pages.parts.guess import answer, ask
 from pages.parts.pair import differences
@@ -83,7 +83,7 @@ def _kinds(address: Address) -> tuple[str, ...]:
 def _curves(address: Address, found: Sweep, label: str, *, live: bool) -> None:
     from nnlab.brightness_charts import accuracy_curves
 
-    picture(accuracy_curves(found, mode()), label, "sevens", live=live)
+    picture(lambda mode: accuracy_curves(found, mode), label, "sevens", live=live)
     let_paint(address)
     shown_at = address.take(
         "at", st.select_slider(options=[f"{b:g}" for b in BRIGHTNESSES], **address.widget("at"))
@@ -102,7 +102,7 @@ def _why(found: Sweep, label: str, *, live: bool) -> None:
 
     left, right = st.columns(2, gap="medium")
     with left:
-        picture(saturation_curves(found, mode()), label, "sevens", live=live)
+        picture(lambda mode: saturation_curves(found, mode), label, "sevens", live=live)
     with right:
-        picture(homogeneity(found, mode()), label, "sevens", live=live)
-    picture(accuracy_bars(found, mode()), label, "sevens", live=live)
+        picture(lambda mode: homogeneity(found, mode), label, "sevens", live=live)
+    picture(lambda mode: accuracy_bars(found, mode), label, "sevens", live=live)

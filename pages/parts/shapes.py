@@ -9,7 +9,7 @@ from nnlab.activations import ACTIVATIONS
 from nnlab.field import Field
 from nnlab.numerals import scientific
 from pages.parts.address import Address, Choice
-from pages.parts.figure import mode, picture, save_table
+from pages.parts.figure import picture, save_table
 from pages.parts.first_sight import let_paint
 from pages.parts.guess import answer, ask
 
@@ -57,7 +57,7 @@ def shapes(address: Address) -> None:
         answer("slope", slope, scientific(slope))
     from nnlab.activation_charts import curves  # loads Altair
 
-    picture(curves(chosen, tau, mode()), f"τ = {tau:g}", "activations")
+    picture(lambda mode: curves(chosen, tau, mode), f"τ = {tau:g}", "activations")
     for name in chosen:
         st.caption(in_words(name, tau))
     let_paint(address)

@@ -16,7 +16,7 @@ from nnlab.trajectory import Plan, Trajectory
 from nnlab.xor import CLOSED_FORM, CORNERS, TARGETS, corner_data, separable_words, truth_table, xor_verdict
 from pages.parts import pair, training
 from pages.parts.address import Address, Choice
-from pages.parts.figure import mode, picture, save_table
+from pages.parts.figure import picture, save_table
 from pages.parts.guess import answer, ask
 
 BENT = tuple(name for name in ACTIVATIONS if name != "identity")
@@ -111,7 +111,12 @@ def _pictures(shown: tuple[Trajectory, ...], step: int, *, live: bool) -> None:
 
     one = LossCurve("without activation", *linear.run.series("loss"))
     other = LossCurve("with activation", *bent.run.series("loss"))
-    picture(loss_floor(one, other, loss, mode()), f"{linear.run.title} | {bent.run.title}", "xor", live=live)
+    picture(
+        lambda mode: loss_floor(one, other, loss, mode),
+        f"{linear.run.title} | {bent.run.title}",
+        "xor",
+        live=live,
+    )
 
 
 def _network(network: Network, title: str, name: str, loss: str, *, live: bool) -> None:
@@ -120,12 +125,16 @@ def _network(network: Network, title: str, name: str, loss: str, *, live: bool) 
     from nnlab.xor_charts import hidden_space
 
     words = f"{'-'.join(str(width) for width in network.widths)} {network.layers[0].activation}"
-    surface = decision_surface(
-        network, CORNERS, TARGETS, window_of(CORNERS), mode(), title, f"{name}_surface"
+
+    window = window_of(CORNERS)
+    picture(
+        lambda mode: decision_surface(network, CORNERS, TARGETS, window, mode, title, f"{name}_surface"),
+        words,
+        "xor",
+        live=live,
     )
-    picture(surface, words, "xor", live=live)
     st.caption(xor_verdict(network, loss))
     st.dataframe(truth_table(network), hide_index=True, column_order=TRUTH, key=f"{name}_table")
     if not live:
         save_table(lambda: truth_table(network), f"{name}_truth_table")
-    picture(replace(hidden_space(network, mode()), name=f"{name}_hidden"), words, "xor", live=live)
+    picture(lambda mode: replace(hidden_space(network, mode), name=f"{name}_hidden"), words, "xor", live=live)

@@ -1,0 +1,67 @@
+"""Sharing a page: its link, which says all choices, and the lines that show it on a course site."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+# A page that is shown inside of another one may not be allowed to write to the clipboard: then the link is
+# marked, ready to be copied by hand.
+_JS = """
+export default function ({ parentElement, data }) {
+  const button = parentElement.querySelector("button"), said = parentElement.querySelector("output");
+  button.onclick = async () => {
+    const link = location.href;
+    try {
+      await navigator.clipboard.writeText(link);
+      said.textContent = data.done;
+    } catch {
+      said.textContent = link;
+      getSelection().selectAllChildren(said);
+    }
+  };
+}
+"""
+_HTML = '<button type="button">Copy link</button><output aria-live="polite"></output>'
+_CSS = """
+:host { font-family: var(--st-font); font-size: 0.875rem; color: var(--st-text-color); }
+button { min-height: 2.5rem; padding: 0 0.75rem; margin-right: 0.75rem; font: inherit; color: inherit;
+  background: transparent; border: 1px solid var(--st-border-color); border-radius: 0.5rem; cursor: pointer; }
+button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
+output { overflow-wrap: anywhere; }
+"""
+_COPY = st.components.v2.component("nnlab_copy_link", html=_HTML, css=_CSS, js=_JS)
+EMBEDDED_HEIGHT = 900  # pixels
+
+
+def _address() -> str:
+    """Give the page's link as the browser shows it."""
+    pairs = "&".join(f"{name}={value}" for name, value in _quoted().items())
+    return f"{(st.context.url or '').partition('?')[0]}?{pairs}"
+
+
+def _quoted() -> dict[str, str]:
+    from urllib.parse import quote
+
+    said = st.query_params.to_dict()
+    return {quote(name): quote(value) for name, value in said.items() if not name.startswith("embed")}
+
+
+def share(made: str = "") -> None:
+    """Offer the page's link; `made` says with what its numbers were computed."""
+    popover = st.popover("Share", icon=":material/link:", key="share", on_change="rerun")
+    if not popover.open:
+        return
+    with popover:
+        st.markdown("This link says every choice: whoever opens it sees the same numbers.")
+        _COPY(key="copy_link", data={"done": "Copied."})
+        source = escape(f"{_address()}&embed=true", quote=True)
+        st.caption("On a course site:")
+        st.code(
+            f'<iframe src="{source}" width="100%" height="{EMBEDDED_HEIGHT}" style="border:0"></iframe>',
+            language=None,
+            wrap_lines=True,
+        )
+        if made:
+            st.caption(f"Computed with {made}. Same torch, same kind of processor: same digits.")
