@@ -8,18 +8,16 @@ from collections.abc import Iterator
 from nnlab.activations import ACTIVATIONS
 from nnlab.datasets import DATASETS
 from nnlab.initializers import INITIALIZERS
+from nnlab.reproduction_data import batches_part, data_part, streams_part
 from nnlab.reproduction_facts import Facts
-from nnlab.reproduction_parts import (
-    TEXT_WIDTH,
-    batches_part,
-    data_part,
+from nnlab.reproduction_network import (
     diagnostics_part,
     layers_part,
     network_part,
-    streams_part,
     training_part,
     weights_part,
 )
+from nnlab.reproduction_text import TEXT_WIDTH
 from nnlab.run import Run
 
 MAX_TEXT = 300  # of what a run file may hold in any length
@@ -30,6 +28,9 @@ every recorded step, "step loss", and then a table of the layers at the last of 
 ONE_THREAD = """\
 # As the run was made: several threads add up in another order, and round differently.
 torch.set_num_threads(1)"""
+TO_THE_LAST = "to the last bit"
+# Where nnlab's engine rounds otherwise than PyTorch's backward pass (tests/test_engine.py).
+BITS = {"softsign": "but for rounding: nnlab multiplies by softsign's slope in one piece"}
 # Why the last record is where it is; a completed run needs no words.
 ENDS = {
     "stopped": "then the run was stopped",
@@ -96,13 +97,14 @@ def _paragraphs(run: Run, facts: Facts) -> Iterator[str]:
     made = [f"{name} {known[name]}" for name in ("nnlab", "torch", "python") if name in known]
     made += [f"{known['cpu_capability']} instructions"] if "cpu_capability" in known else []
     made += [f"threads: {known['threads']}"] if "threads" in known else []
+    is_engine = facts.config.normalization == "none"
+    bits = BITS.get(facts.config.activation, TO_THE_LAST) if is_engine else TO_THE_LAST
     yield fill(
         f"The run was made with {', '.join(made) or 'unknown versions'}. With the same ones the losses come "
-        "out the same, as a rule to the last bit. Others round differently, which training can magnify."
+        f"out the same, {bits}. Others round differently, which training can magnify."
     )
-    yield fill(
-        f"It ended as {_plain(run.status).replace('_', ' ')}; its last record is of step {facts.last_step}."
-    )
+    status = _plain(run.status).replace("_", " ")
+    yield fill(f"Its status is {status}, its last record that of step {facts.last_step}.")
     if run.notes:
         yield "\n".join(fill(f"Note: {_plain(note)}.") for note in run.notes)
 
@@ -157,7 +159,7 @@ def _csv_constants(facts: Facts) -> Iterator[str]:
     yield f"CSV_PATH = {config.csv_path!r}"
     yield f"TARGET = {config.target!r}  # the column to predict"
     if config.features:
-        yield f"FEATURES = [\n{''.join(f'    {name!r},{chr(10)}' for name in config.features)}]"
+        yield "\n".join(["FEATURES = [", *(f"    {name!r}," for name in config.features), "]"])
 
 
 def _step_constants(facts: Facts) -> Iterator[str]:
@@ -165,7 +167,7 @@ def _step_constants(facts: Facts) -> Iterator[str]:
     end = f"  # of {planned}; {ENDS[facts.status]}" if facts.status in ENDS else "  # updates of the weights"
     yield f"STEPS = {facts.last_step}{end}"
     if facts.every is not None:
-        yield f"RECORD_EVERY = {facts.every}  # and the last step"
+        yield f"RECORD_EVERY = {facts.every}{'  # and at the last step' if facts.every > 1 else ''}"
     else:
         steps = textwrap.fill(", ".join(map(str, facts.steps)), TEXT_WIDTH - 4)
         yield f"RECORDED_STEPS = {{\n{textwrap.indent(steps, '    ')}\n}}"

@@ -43,7 +43,7 @@ class Facts:
             raise ValueError("config: the run has none; nnlab can only make a model again that it built")
         if not run.records:
             raise ValueError("records: the run has none; there are no numbers to print again")
-        steps = tuple(record.step for record in run.records)
+        steps = tuple(int(record.step) for record in run.records)
         notes = "\n".join(run.notes if run.status != "interrupted" else _notes_again(config))
         inputs, outputs = _ends(run, config)
         return cls(
@@ -59,7 +59,7 @@ class Facts:
             is_split_at_random=_is_regression(config, outputs) or AT_RANDOM in notes,
             is_pixels=PIXELS in notes,
             is_whole_batch=WHOLE_SPLIT in notes,
-            is_undefined=any(math.isnan(slope) for slope in run.records[-1].layers["slope_mean"]),
+            is_undefined=any(math.isnan(slope) for slope in run.records[-1].layers.get("slope_mean", ())),
         )
 
     @property
@@ -87,6 +87,8 @@ def _ends(run: Run, config: ExperimentConfig) -> tuple[int, int]:
     entry = DATASETS[config.dataset]
     if entry.n_features is not None and entry.n_classes is not None:
         return entry.n_features, entry.n_classes
+    if not run.layers or len(run.layers[0].weight_shape) != 2:
+        raise ValueError("layers: the run does not say how many inputs its CSV file had")
     return int(run.layers[0].weight_shape[1]), int(run.layers[-1].weight_shape[0])
 
 
@@ -95,7 +97,8 @@ def _interval(steps: Sequence[int], config: ExperimentConfig) -> int | None:
     planned = config.recorded_steps
     every = planned[1] - planned[0]
     regular = range(0, steps[-1] + 1, every)
-    return every if [*steps] == sorted({*regular, steps[-1]}) else None
+    # The lengths first: a damaged file may name a step in the billions.
+    return every if len(regular) <= len(steps) and [*steps] == sorted({*regular, steps[-1]}) else None
 
 
 def _fingerprint(run: Run) -> str | None:
