@@ -236,6 +236,30 @@ def test_the_cases_end_as_they_are_meant_to(runs: Mapping[str, Run], name: str, 
     assert runs[name].status == status
 
 
+@pytest.mark.parametrize(
+    ("name", "part", "is_there"),
+    [
+        ("digits", "is_constant", True), ("sgd", "is_constant", False), ("interrupted", "is_constant", True),
+        ("too_few", "stratify", False), ("csv_regression", "stratify", False), ("sgd", "stratify", True),
+        ("whole_batch", "BATCH_SIZE]", False), ("interrupted", "BATCH_SIZE]", False),
+        ("sgd", "BATCH_SIZE]", True),
+        ("diverged_at_once", "isnan", True), ("diverged", "isnan", True), ("stalled", "isnan", False),
+        ("damaged", "step in RECORDED_STEPS", True), ("stopped", "RECORD_EVERY = 7", True),
+        ("no_biases", "bias=False", True), ("pixels", "x / 16", True), ("pixels", "x[train].mean", False),
+    ],
+)  # fmt: skip
+def test_a_script_has_what_its_run_needs_and_no_more(
+    runs: Mapping[str, Run], name: str, part: str, is_there: bool
+) -> None:
+    assert (part in script(runs[name])) is is_there
+
+
+def test_a_new_activation_of_torch_needs_its_registry_entry_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = replace(nnlab.ACTIVATIONS["tanh"], module="Tanhshrink")
+    monkeypatch.setitem(nnlab.ACTIVATIONS, "tanh", entry)
+    assert "self.activation = nn.Tanhshrink()" in script(_fake_run(activation="tanh"))
+
+
 def test_a_run_broken_off_between_records_is_reprinted_to_its_end(runs: Mapping[str, Run]) -> None:
     assert runs["stopped"].steps.tolist() == [0, 7, 14, 15]
     assert runs["diverged"].steps[-1] % 7
