@@ -213,7 +213,8 @@ class Activation:
     `function` and `derivative` map elementwise, for NumPy arrays, floats and torch tensors.
     `slope_sup` is sup abs(phi'), `range` the closure of phi's values. `two_sided` marks those
     whose saturation is told apart into low (z < 0) and high (z > 0); definitions.md, section 0.
-    `module` is the torch.nn class that computes it, None where torch has none.
+    `module` is the torch.nn class that computes it; where torch has none, `code` is phi(z) in plain PyTorch,
+    for scripts that are to run without nnlab.
     """
 
     name: str
@@ -227,6 +228,7 @@ class Activation:
     made_for: str
     source: str
     module: str | None = None
+    code: str = ""
     two_sided: bool = False
 
     @property
@@ -265,6 +267,7 @@ _ENTRIES = (
         range=(0.0, 1.0),
         made_for="A yes-or-no decision. Its slope is 0, so nothing can be learned through it.",
         source="McCulloch & Pitts 1943",
+        code="torch.where(z.isnan(), z, z.sign().clip(min=0))",
     ),
     Activation(
         name="sigmoid",
@@ -437,6 +440,7 @@ _ENTRIES = (
         range=(-1.0, 1.0),
         made_for="Fine detail and periodic signals, as in implicit neural representations.",
         source="Sitzmann, Martel, Bergman, Lindell & Wetzstein 2020",
+        code="z.sin()",
     ),
     Activation(
         name="cosine",
@@ -449,6 +453,7 @@ _ENTRIES = (
         range=(-1.0, 1.0),
         made_for="Random Fourier features. Its slope is 0 at z = 0, where networks start.",
         source="Rahimi & Recht 2007",
+        code="z.cos()",
     ),
 )
 

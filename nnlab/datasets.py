@@ -28,6 +28,10 @@ GAUSSIAN_CLASSES = 10
 GRAY_LEVELS = 16  # the digits' pixels are whole numbers from 0 to 16
 INNER_RADIUS = 0.5  # of the two circles; the labels change at 3/4
 SPIRAL_TURNS = 1.75  # as TensorFlow Playground draws it
+# What happened to the data on the way, in the words of a run's notes.
+AT_RANDOM = "too few examples of a class to split by class: split at random"
+CONSTANT = "inputs are constant and carry no information"
+PIXELS = "the inputs are gray values from 0 to 1, not standardised"
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,9 @@ class Dataset:
     """A source of points: a `load` callable for real data, a `generate` callable for drawn data.
 
     `load()` gives the whole table; `generate(samples, noise, seed)` gives x (samples, features)
-    and y (samples,). Both are None for `csv`, whose points come from a file.
+    and y (samples,). Both are None for `csv`, whose points come from a file. `code` makes the same x and y
+    by scikit-learn's `datasets` and NumPy from SAMPLES, NOISE and `stream_seed`, for scripts that are to run
+    without nnlab.
     """
 
     name: str
@@ -84,6 +90,7 @@ class Dataset:
     n_classes: int | None
     load: Callable[[], Table] | None = None
     generate: Callable[[int, float, int], Points] | None = None
+    code: str = ""
 
     @property
     def is_generated(self) -> bool:
@@ -168,6 +175,7 @@ _ENTRIES = (
         n_features=64,
         n_classes=10,
         load=partial(load_shipped, "digits"),
+        code="x, y = datasets.load_digits(return_X_y=True)",
     ),
     Dataset(
         name="iris",
@@ -178,6 +186,7 @@ _ENTRIES = (
         n_features=4,
         n_classes=3,
         load=partial(load_shipped, "iris"),
+        code="x, y = datasets.load_iris(return_X_y=True)",
     ),
     Dataset(
         name="wine",
@@ -188,6 +197,7 @@ _ENTRIES = (
         n_features=13,
         n_classes=3,
         load=partial(load_shipped, "wine"),
+        code="x, y = datasets.load_wine(return_X_y=True)",
     ),
     Dataset(
         name="breast_cancer",
@@ -198,6 +208,7 @@ _ENTRIES = (
         n_features=30,
         n_classes=2,
         load=partial(load_shipped, "breast_cancer"),
+        code="x, y = datasets.load_breast_cancer(return_X_y=True)",
     ),
     Dataset(
         name="xor",
@@ -208,6 +219,13 @@ _ENTRIES = (
         n_features=2,
         n_classes=2,
         generate=_xor,
+        code="""
+            random = np.random.default_rng(stream_seed("data"))
+            corner = np.arange(SAMPLES) % 4
+            corners = np.stack([corner // 2, corner % 2], axis=1).astype(float)
+            x = corners + NOISE * random.standard_normal(corners.shape)
+            y = (corner // 2) ^ (corner % 2)
+        """,
     ),
     Dataset(
         name="moons",
@@ -218,6 +236,10 @@ _ENTRIES = (
         n_features=2,
         n_classes=2,
         generate=_moons,
+        code="""
+            state = stream_seed("data") % 2**32
+            x, y = datasets.make_moons(SAMPLES, noise=NOISE, random_state=state)
+        """,
     ),
     Dataset(
         name="circles",
@@ -228,6 +250,10 @@ _ENTRIES = (
         n_features=2,
         n_classes=2,
         generate=_circles,
+        code="""
+            state = stream_seed("data") % 2**32
+            x, y = datasets.make_circles(SAMPLES, noise=NOISE, random_state=state, factor=0.5)
+        """,
     ),
     Dataset(
         name="spiral",
@@ -238,6 +264,14 @@ _ENTRIES = (
         n_features=2,
         n_classes=2,
         generate=_spiral,
+        code="""
+            random = np.random.default_rng(stream_seed("data"))
+            y = np.arange(SAMPLES) % 2
+            radius = (np.arange(SAMPLES) // 2 + 1) / (SAMPLES // 2)
+            angle = 2 * np.pi * 1.75 * radius + np.pi * y
+            points = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
+            x = points + NOISE * random.standard_normal(points.shape)
+        """,
     ),
     Dataset(
         name="blobs",
@@ -248,6 +282,12 @@ _ENTRIES = (
         n_features=2,
         n_classes=2,
         generate=_blobs,
+        code="""
+            random = np.random.default_rng(stream_seed("data"))
+            y = np.arange(SAMPLES) % 2
+            centers = np.array([[-1.0, -1.0], [1.0, 1.0]])
+            x = centers[y] + NOISE * random.standard_normal((SAMPLES, 2))
+        """,
     ),
     Dataset(
         name="gaussian",
@@ -258,6 +298,11 @@ _ENTRIES = (
         n_features=GAUSSIAN_FEATURES,
         n_classes=GAUSSIAN_CLASSES,
         generate=_gaussian,
+        code="""
+            random = np.random.default_rng(stream_seed("data"))
+            x = random.standard_normal((SAMPLES, INPUTS))
+            y = random.integers(0, OUTPUTS, SAMPLES)
+        """,
     ),
     Dataset(
         name="csv",
@@ -281,7 +326,7 @@ def _split(y: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray, tuple[str,
         return *stratified(y), ()
     if task == "regression":
         return *at_random(len(y)), ()
-    return *at_random(len(y)), ("too few examples of a class to split by class: split at random",)
+    return *at_random(len(y)), (AT_RANDOM,)
 
 
 def _standardize(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -293,7 +338,7 @@ def _standardize(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, tuple[st
     constant = int(is_constant.sum())
     if not constant:
         return scaled, ()
-    return scaled, (f"{constant} of {x.shape[1]} inputs are constant and carry no information",)
+    return scaled, (f"{constant} of {x.shape[1]} {CONSTANT}",)
 
 
 def prepare(
@@ -336,8 +381,7 @@ def load_pixels() -> Data:
     table = load_shipped("digits")
     pixels = (table.x / GRAY_LEVELS).astype(np.float32)
     train, test, _ = _split(table.y, "classification")
-    notes = ("the inputs are gray values from 0 to 1, not standardised",)
-    return replace(data, x_train=pixels[train], x_test=pixels[test], notes=notes)
+    return replace(data, x_train=pixels[train], x_test=pixels[test], notes=(PIXELS,))
 
 
 def _generate(entry: Dataset, config: ExperimentConfig) -> Data:

@@ -29,6 +29,7 @@ class Initializer:
     `fill(weight, generator)` writes into a weight of shape (fan_out, fan_in). `std(fan_in, fan_out)`
     is the standard deviation of its entries before `gain`. `bias_bound(fan_in)` bounds uniform biases;
     None means zeros. `fitted_to_data` asks for unit variance of z on a batch, layer by layer (LSUV).
+    `code` is the same as `fill` in plain PyTorch, for the layer `linear`; `bias_code` as `bias_bound`.
     """
 
     name: str
@@ -38,7 +39,9 @@ class Initializer:
     made_for: str
     fill: Fill
     std: Callable[[int, int], float]
+    code: str
     bias_bound: Callable[[int], float] | None = None
+    bias_code: str = ""
     fitted_to_data: bool = False
 
 
@@ -110,7 +113,9 @@ _ENTRIES = (
         made_for="What nn.Linear does when nobody asks: variance 1/3 of what a linear net needs.",
         fill=_uniform(_standard_std),
         std=_standard_std,
+        code="nn.init.kaiming_uniform_(linear.weight, a=math.sqrt(5), generator=generator)",
         bias_bound=_inverse_root,
+        bias_code="1 / math.sqrt(linear.in_features)",
     ),
     Initializer(
         name="xavier_uniform",
@@ -120,6 +125,7 @@ _ENTRIES = (
         made_for="Signals that keep their size forward and backward through tanh layers.",
         fill=_uniform(_xavier_std),
         std=_xavier_std,
+        code="nn.init.xavier_uniform_(linear.weight, generator=generator)",
     ),
     Initializer(
         name="xavier_normal",
@@ -129,6 +135,7 @@ _ENTRIES = (
         made_for="The same variance as Xavier uniform, with Gaussian weights.",
         fill=_normal(_xavier_std),
         std=_xavier_std,
+        code="nn.init.xavier_normal_(linear.weight, generator=generator)",
     ),
     Initializer(
         name="kaiming_uniform",
@@ -138,6 +145,7 @@ _ENTRIES = (
         made_for="ReLU: twice the variance, since half of the units are off.",
         fill=_uniform(_kaiming_std),
         std=_kaiming_std,
+        code='nn.init.kaiming_uniform_(linear.weight, nonlinearity="relu", generator=generator)',
     ),
     Initializer(
         name="kaiming_normal",
@@ -147,6 +155,7 @@ _ENTRIES = (
         made_for="ReLU: twice the variance, since half of the units are off.",
         fill=_normal(_kaiming_std),
         std=_kaiming_std,
+        code='nn.init.kaiming_normal_(linear.weight, nonlinearity="relu", generator=generator)',
     ),
     Initializer(
         name="lecun_normal",
@@ -156,6 +165,7 @@ _ENTRIES = (
         made_for="Unit variance forward; what SELU's fixed point asks for.",
         fill=_normal(_lecun_std),
         std=_lecun_std,
+        code='nn.init.kaiming_normal_(linear.weight, nonlinearity="linear", generator=generator)',
     ),
     Initializer(
         name="orthogonal",
@@ -165,6 +175,7 @@ _ENTRIES = (
         made_for="A linear network whose signal keeps its length exactly, at any depth.",
         fill=_fill_orthogonal,
         std=_orthogonal_std,
+        code="nn.init.orthogonal_(linear.weight, generator=generator)",
     ),
     Initializer(
         name="glorot_standard",
@@ -174,6 +185,7 @@ _ENTRIES = (
         made_for="The habit that made deep networks fail: variance 1/3 at every layer.",
         fill=_uniform(_standard_std),
         std=_standard_std,
+        code="nn.init.kaiming_uniform_(linear.weight, a=math.sqrt(5), generator=generator)",
     ),
     Initializer(
         name="normal_0.01",
@@ -183,6 +195,7 @@ _ENTRIES = (
         made_for="Small weights whatever the width; too small for deep networks.",
         fill=_normal(_small_std),
         std=_small_std,
+        code="nn.init.normal_(linear.weight, std=0.01, generator=generator)",
     ),
     Initializer(
         name="zeros",
@@ -192,6 +205,7 @@ _ENTRIES = (
         made_for="Seeing why weights must differ: no signal passes either way.",
         fill=_fill_zeros,
         std=_zero_std,
+        code="nn.init.zeros_(linear.weight)",
     ),
     Initializer(
         name="lsuv",
@@ -201,6 +215,7 @@ _ENTRIES = (
         made_for="Unit variance of every layer for any activation, measured instead of derived.",
         fill=_fill_orthogonal,
         std=_orthogonal_std,
+        code="nn.init.orthogonal_(linear.weight, generator=generator)",
         fitted_to_data=True,
     ),
 )

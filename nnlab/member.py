@@ -19,7 +19,7 @@ from nnlab.recorder import LOSSES, Measured, Scores, accuracy, make_record
 from nnlab.run import LayerInfo, Run, StepRecord, is_probe_record
 from nnlab.samples import LayerSample
 from nnlab.streams import torch_stream
-from nnlab.trajectory import Plan, Trajectory
+from nnlab.trajectory import NO_BIASES, WHOLE_SPLIT, Plan, Trajectory
 
 # Sokar et al. 2023 and others use more; below this, "dead" cannot be told from "rare" (rate < 3/N).
 PROBE_EXAMPLES = 1024
@@ -67,7 +67,7 @@ class Member:
         self.x_test, self.y_test = _tensors(self.data.x_test, self.data.y_test)
         self.notes += self.data.notes
         if self.config.batch_size > len(self.x):
-            self.notes.append(f"batch: all {len(self.x)} training examples, fewer than asked for")
+            self.notes.append(f"batch: all {len(self.x)} {WHOLE_SPLIT}")
 
     @property
     def batch(self) -> int:
@@ -140,5 +140,5 @@ def begin(plan: Plan, on_record: OnRecord | None = None) -> Member:
         data=data,
         model=build_model(plan.config, data, bias=plan.bias),
         on_record=on_record,
-        notes=[] if plan.bias else ["the layers have no biases"],
+        notes=[] if plan.bias else [NO_BIASES],
     )

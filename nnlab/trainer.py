@@ -60,6 +60,7 @@ class Training:
         self._learner = _make_learner(members)
         self._recorded_steps = frozenset(self.config.recorded_steps)
         self._is_over = self._was_still = False
+        self._loaded_step: int | None = None
         self._running = dict(enumerate(members))
         for member in members:
             member.environment = {
@@ -107,11 +108,15 @@ class Training:
         if not is_cheap or not unrecorded:
             return
         self._is_over = True
-        self._load()
+        self._load(step)
         self._learner.forward_backward(watched=True, check=self.check)
         self._record(step, unrecorded, last=True)
 
-    def _load(self) -> None:
+    def _load(self, step: int) -> None:
+        """Load a step's batch, once: a run may be broken off in the midst of the step."""
+        if self._loaded_step == step:
+            return
+        self._loaded_step = step
         for number, member in self._running.items():
             self._learner.load(number, member.x, member.y, next(member.batches))
 
@@ -121,7 +126,7 @@ class Training:
     def _step(self, step: int) -> None:
         last = step == self.config.steps
         is_recorded = step in self._recorded_steps
-        self._load()
+        self._load(step)
         self._pass(watched=is_recorded)
         broken = {} if self._learner.is_sound() else self._offenders()
         if is_recorded:

@@ -13,6 +13,10 @@ from nnlab.run import Run
 from nnlab.runfile import load_run, save_run
 from nnlab.weights import load_networks, save_networks
 
+# What a run's notes say of a network and of its batches.
+NO_BIASES = "the layers have no biases"
+WHOLE_SPLIT = "training examples, fewer than asked for"
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -39,7 +39,8 @@ LAYERS = (
         "followed_charts",
     ),
     ("charts",),
-    ("export",),
+    ("export", "reproduction", "reproduction_data", "reproduction_facts", "reproduction_network",
+     "reproduction_text"),
     ("__main__",),
 )  # fmt: skip
 TORCH_FREE = (
@@ -50,6 +51,7 @@ TORCH_FREE = (
     "chain_charts", "collapse_charts", "xor_charts", "surface_charts", "brightness_charts", "questions",
     "neuron_map_charts", "signal_charts",
     "followed", "followed_charts", "brightness_words",
+    "reproduction", "reproduction_data", "reproduction_facts", "reproduction_network", "reproduction_text",
 )  # fmt: skip
 REGISTRIES = ("activations", "initializers", "datasets", "metrics")
 

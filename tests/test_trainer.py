@@ -246,6 +246,26 @@ def test_a_stopped_run_ends_in_a_probe_record_of_its_last_weights() -> None:
     assert last.layers["weight_norm"].tolist() == pytest.approx(norms, rel=1e-6)
 
 
+class _StopAtLook:
+    """Says stop from the n-th look on, which may come in the midst of a pass."""
+
+    def __init__(self, number: int) -> None:
+        self._left = number
+
+    def is_set(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer"])
+def test_a_run_that_is_stopped_within_a_step_ends_in_a_record_of_that_steps_batch(normalization: str) -> None:
+    config = _config(normalization=normalization)
+    losses = {record.step: record.network["loss"] for record in train(config).records}
+    for look in range(20, 60):
+        for record in train(config, stop=_StopAtLook(look)).records:
+            assert record.network["loss"] == losses[record.step], (look, record.step)
+
+
 def test_a_stop_from_outside_ends_a_run_long_before_its_end() -> None:
     stop, times = threading.Event(), {}
 
