@@ -13,7 +13,7 @@ from nnlab.field import Field
 from nnlab.initializers import INITIALIZERS
 
 LINK_VERSION = "1"
-# Names in a link that are not fields: the version, the run to show and with what it was computed, Streamlit's.
+# Names in a link that are not fields: the version, the run and what computed it, and Streamlit's own.
 RESERVED_NAMES = frozenset({"v", "run", "made", "embed", "embed_options"})
 
 MAX_RECORDS = 300  # more points than this cannot be told apart on a screen

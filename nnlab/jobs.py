@@ -7,6 +7,7 @@ import ctypes
 import gc
 import logging
 import os
+import re
 import secrets
 import threading
 import time
@@ -31,6 +32,14 @@ LOOK_SECONDS = 0.05  # how often a page that waits for a quick run looks how far
 HOSTED_TIME_LIMIT = 60.0  # seconds a run may take on a public server
 HOSTED_MEMORY_LIMIT = 64_000_000  # bytes a run may take there
 HOSTED_VARIABLE = "NNLAB_HOSTED"
+
+
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{12}", re.ASCII)  # as secrets.token_urlsafe(9) makes them
+
+
+def is_job_id(text: str) -> bool:
+    """Whether a text, from a link for instance, looks like the id of a job."""
+    return _JOB_ID.fullmatch(text) is not None
 
 
 class Refused(ValueError):

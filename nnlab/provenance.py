@@ -11,7 +11,7 @@ _WORD = re.compile(r"[A-Za-z0-9.+]{1,40}_[A-Za-z0-9.+-]{1,40}", re.ASCII)
 
 
 def made_with(environment: Mapping[str, Any]) -> str:
-    """Give torch's version and the kind of processor in a word, "" where they are not known: 2.13.0+cpu_AVX512."""
+    """Give torch's version and the processor's kind, 2.13.0+cpu_AVX512, "" where they are not known."""
     word = f"{environment.get('torch', '')}_{environment.get('cpu_capability', '')}"
     return word if _WORD.fullmatch(word) else ""
 

@@ -115,8 +115,8 @@ def _printout(view: View) -> list[RunFile]:
 
 
 def _script(view: View) -> list[RunFile]:
-    if view.run.config is None:
-        return []  # nobody but its owner knows how that model is made
+    if view.run.config is None or not view.run.records:
+        return []  # nobody but its owner knows how that model is made; or there is nothing to print again
 
     def make() -> bytes:
         from nnlab.reproduction import script

@@ -18,14 +18,14 @@ PARTS = sorted((ROOT / "pages" / "parts").glob("*.py"))
 LAYERS = (
     (
         "activations", "streams", "numerals", "palette", "samples", "field", "question", "softmax", "shipped",
-        "split",
+        "split", "fonts", "provenance",
     ),
     ("initializers", "datasets", "csvfile", "network", "questions", "activation_facts"),
     ("config", "points", "surface", "chain", "collapse", "xor", "brightness", "followed", "neuron"),
     ("histogram", "metrics", "model", "environment", "autograd", "brightness_words", "kernels", "losses",
      "optimizer", "threads", "sums"),
-    ("run", "presets", "engine"),
-    ("runfile", "probe", "remedies", "weights", "meter"),
+    ("run", "presets", "engine", "columns"),
+    ("runfile", "probe", "remedies", "weights", "meter", "tables", "event_file"),
     ("trajectory",),
     ("recorder", "rules"),
     ("explanations", "learner"),
@@ -41,6 +41,10 @@ LAYERS = (
     ("charts",),
     ("export", "reproduction", "reproduction_data", "reproduction_facts", "reproduction_network",
      "reproduction_text"),
+    ("report",),
+    ("printout",),
+    ("run_files",),
+    ("folder",),
     ("__main__",),
 )  # fmt: skip
 TORCH_FREE = (
@@ -51,6 +55,7 @@ TORCH_FREE = (
     "chain_charts", "collapse_charts", "xor_charts", "surface_charts", "brightness_charts", "questions",
     "neuron_map_charts", "signal_charts",
     "followed", "followed_charts", "brightness_words",
+    "fonts", "provenance", "columns", "tables", "event_file", "report", "printout", "run_files", "folder",
     "reproduction", "reproduction_data", "reproduction_facts", "reproduction_network", "reproduction_text",
 )  # fmt: skip
 REGISTRIES = ("activations", "initializers", "datasets", "metrics")

@@ -193,7 +193,9 @@ def open_tab(page: AppTest, name: str) -> AppTest:
 
 
 def assert_address_says(page: AppTest, config: ExperimentConfig) -> None:
-    assert {name: value for name, value in page.query_params.items() if name != "run"} == config.to_query()
+    assert {
+        name: value for name, value in page.query_params.items() if name not in ("run", "made")
+    } == config.to_query()
 
 
 def assert_nothing_broke(page: AppTest) -> None:
@@ -835,16 +837,55 @@ def test_a_remedy_that_is_refused_says_why(monkeypatch: pytest.MonkeyPatch) -> N
 # Runs by link
 
 
-def test_a_link_to_a_run_that_is_gone_says_so_and_shows_the_stored_run() -> None:
-    page = visit({**SHORT.to_query(), "run": "long-gone"})
+GONE = "aGone-run_12"  # looks like the id of a run
+SAME_NUMBERS = "The link's run is not in memory here: trained again, it gives the same numbers."
+
+
+def test_a_link_to_a_run_that_is_gone_trains_it_again_and_says_so() -> None:
+    first = train(visit_with(SHORT))
+    page = finished(visit({**dict(first.query_params), "run": GONE, "seed": "1"}))
     assert_nothing_broke(page)
-    assert page.info[0].value == "That run is no longer in memory. Press Train: the same numbers come again."
-    assert "Vanishing gradient" in verdict(page)
+    assert page.info[0].value == SAME_NUMBERS
+    assert_address_says(page, SHORT.replace(seed=1))
+    assert page.query_params["run"] == job_of(page).id
+    want = nnlab.train(SHORT.replace(seed=1)).metrics
+    assert job_of(page).run.metrics.equals(want)  # type: ignore[union-attr]
 
 
-def test_a_link_to_a_run_that_is_gone_keeps_its_experiment() -> None:
+def test_a_link_that_many_open_is_trained_once(board: JobBoard) -> None:
+    link = {**SHORT.to_query(), "run": GONE}
+    first = finished(visit(link))
+    second = visit(link)
+    assert job_of(first) is job_of(second)
+    assert len(board.jobs()) == 1
+
+
+def test_a_run_made_with_another_torch_or_processor_says_so() -> None:
+    here = train(visit_with(SHORT)).query_params["made"]
+    assert re.fullmatch(r"2\.13\.0[+a-z0-9]*_\w+", here)
+    same = finished(visit({**SHORT.to_query(), "run": GONE, "made": here}))
+    assert not same.warning
+    other = finished(visit({**SHORT.to_query(), "run": GONE, "made": "2.14.0_AVX2"}))
+    assert "made with torch 2.14.0 on AVX2, these with torch 2.13" in other.warning[0].value
+    assert other.query_params["made"] == "2.14.0_AVX2"
+    again = train(other)
+    assert not again.warning
+    assert again.query_params["made"] == here
+
+
+@pytest.mark.parametrize("made", ["![x](http://x)", "x" * 3000, "<b>_y</b>"])
+def test_a_hostile_word_on_what_made_a_link_reaches_no_markdown(made: str) -> None:
+    page = finished(visit({**SHORT.to_query(), "run": GONE, "made": made}))
+    assert_nothing_broke(page)
+    assert made not in texts(page)
+    assert "cannot be" in page.warning[0].value or "does not say" in page.warning[0].value
+
+
+def test_a_link_that_names_no_run_shows_the_stored_one_and_trains_nothing(board: JobBoard) -> None:
     page = visit({**SHORT.to_query(), "run": "long-gone"})
     assert page.query_params == SHORT.to_query()
+    assert "Vanishing gradient" in verdict(page)
+    assert not board.jobs()
 
 
 @pytest.mark.parametrize("run_id", ["", "<script>alert(1)</script>", "../..", "x" * 3000])
@@ -965,10 +1006,12 @@ def test_the_table_has_a_row_a_layer_and_files_to_take_away() -> None:
     (table,) = page.dataframe
     assert list(table.value["layer"]) == ["hidden_1", "hidden_2", "output"]
     assert [button.label for button in page.get("download_button")] == [
-        "Layer table (CSV)",
-        "All metrics (CSV)",
-        "Run file (JSON Lines)",
-    ]
+        "report.html", "report.pdf", "reproduce.py", "run.jsonl", "weights.safetensors",
+        "metrics.csv", "metrics.json", "metrics.parquet",
+        "histograms.csv", "histograms.json", "histograms.parquet",
+        "layers.csv", "layers.json", "layers.parquet",
+        "All of it (ZIP)",
+    ]  # fmt: skip
 
 
 def test_a_chart_offers_its_files_once_its_menu_is_open() -> None:
@@ -976,10 +1019,8 @@ def test_a_chart_offers_its_files_once_its_menu_is_open() -> None:
     assert not page.get("download_button")
     page.session_state["download_loss"] = True
     assert [button.label for button in page.run().get("download_button")] == [
-        "SVG, for papers",
-        "PNG, for slides",
-        "CSV, the numbers",
-    ]
+        "SVG", "PDF", "PNG", "HTML", "Vega-Lite", "CSV", "JSON", "Parquet",
+    ]  # fmt: skip
 
 
 def test_a_chart_explains_itself_once_its_help_is_open() -> None:

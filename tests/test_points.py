@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from nnlab.export import to_csv
 from nnlab.points import (
     MAX_BYTES,
     MAX_POINTS,
@@ -17,6 +16,7 @@ from nnlab.points import (
     to_data,
     to_frame,
 )
+from nnlab.tables import to_csv
 
 ROWS = 12
 GOOD = "a,b,kind\n" + "".join(f"{i},{i * i / 8},{'red' if i % 3 else 'blue'}\n" for i in range(ROWS))

@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 
 from nnlab.chart import Chart
-from nnlab.export import standalone_spec, to_csv
+from nnlab.export import standalone_spec
 from nnlab.network import Layer, Network, draw_network
 from nnlab.neuron_map_charts import NEURON_RESOLUTION, neuron_heatmaps
 from nnlab.palette import THEMES
 from nnlab.signal_charts import layer_gradients
 from nnlab.surface import MAX_SEGMENTS, Window, window_of
 from nnlab.surface_charts import CLASS_COLORS, MAX_DRAWN, RESOLUTION, decision_surface, describe_surface
+from nnlab.tables import to_csv
 
 WINDOW = Window(-2.0, 2.0, -2.0, 2.0)
 TANH = draw_network((2, 6, 4, 2), "tanh", 0)

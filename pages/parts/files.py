@@ -21,7 +21,7 @@ def files(run: Run, step: int) -> None:
     with st.container(key="run_files", gap="xsmall"):
         for title, group in offered(view).items():
             with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-                st.markdown(f"**{title}**", width=130)
+                st.caption(title, width=130)
                 for file in group:
                     st.download_button(
                         file.name,

@@ -6,7 +6,7 @@ import streamlit as st
 
 
 def page(title: str) -> None:
-    """Begin a page; inside of another site its sidebar starts closed, which leaves the width to the charts."""
-    is_embedded = bool(st.context.is_embedded)
-    sidebar = "collapsed" if is_embedded else "auto"
-    st.set_page_config(title, "📉", layout="wide", initial_sidebar_state=sidebar)
+    """Begin a page; inside of another site its sidebar starts closed, to leave the charts the width."""
+    st.set_page_config(
+        title, "📉", layout="wide", initial_sidebar_state="collapsed" if st.context.is_embedded else "auto"
+    )

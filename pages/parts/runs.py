@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from nnlab.config import ExperimentConfig
-from nnlab.jobs import BOARD, Refused, RunJob
+from nnlab.jobs import BOARD, Refused, RunJob, is_job_id
 from nnlab.presets import STORED_RUN
 from nnlab.provenance import difference, made_with
 from nnlab.run import Run
@@ -30,7 +30,8 @@ def stored_run() -> Run:
 def job() -> RunJob | None:
     """Give this visitor's latest job; a reload finds it by the address."""
     if JOB not in st.session_state:
-        st.session_state[JOB] = st.query_params.get("run")
+        named = st.query_params.get("run", "")
+        st.session_state[JOB] = named if is_job_id(named) else None
         st.session_state[MADE] = st.query_params.get("made", "")
     found = BOARD.get(st.session_state[JOB]) if st.session_state[JOB] else None
     if not isinstance(found, RunJob):
@@ -46,9 +47,9 @@ def job_id() -> str | None:
 
 
 def replay() -> None:
-    """Train again what the address says was trained, where that run is not in memory: the same numbers come."""
-    lost = st.session_state.get(JOB)
-    if job() is not None or not lost or lost == st.session_state.get(REPLAYED):
+    """Train again what the address says was trained, where that run is not in memory."""
+    found, lost = job(), st.session_state[JOB]
+    if found is not None or not lost or lost == st.session_state.get(REPLAYED):
         return
     st.session_state[REPLAYED] = lost  # where it is refused, not again and again
     same = [found for found in BOARD.jobs() if isinstance(found, RunJob) and found.config == current()]

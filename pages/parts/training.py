@@ -7,12 +7,14 @@ from collections.abc import Callable
 import streamlit as st
 
 from nnlab.field import Field
-from nnlab.jobs import BOARD, GroupJob, Refused
+from nnlab.jobs import BOARD, GroupJob, Refused, is_job_id
 from nnlab.trajectory import Plan
 from pages.parts.address import Address, Choice
 from pages.parts.complaint import complain
 from pages.parts.progress import progress
 from pages.parts.runs import STOP_PATIENCE
+
+REPLAYED = "The link's run is not in memory here: trained again, it gives the same numbers."
 
 
 def job_choice(name: str) -> Choice:
@@ -27,6 +29,16 @@ def job(address: Address, name: str) -> GroupJob | None:
         return None
     found.renew()
     return found
+
+
+def _replay(address: Address, name: str, make_plans: Callable[[], tuple[Plan, ...]]) -> None:
+    """Train again what the link says was trained, where that job is not in memory."""
+    lost = address[f"{name}_run"]
+    if not is_job_id(lost) or BOARD.get(lost) is not None or st.session_state.get(f"replayed_{name}") == lost:
+        return
+    st.session_state[f"replayed_{name}"] = lost  # where it is refused, not again and again
+    start(address, name, make_plans)
+    st.session_state[f"replayed_{name}"] = address[f"{name}_run"]
 
 
 def is_live(address: Address, name: str) -> bool:
@@ -58,7 +70,9 @@ def _stop(address: Address, name: str) -> None:
 def train_or_stop(
     address: Address, name: str, make_plans: Callable[[], tuple[Plan, ...]], *, problem: str = ""
 ) -> None:
-    """Draw a section's one primary button, what it is doing, and what went wrong."""
+    """Draw a section's one primary button; a link's training that is not in memory is begun again."""
+    if not problem:
+        _replay(address, name, make_plans)
     if is_live(address, name):
         st.button(
             "Stop",
@@ -85,6 +99,8 @@ def messages(address: Address, name: str, problem: str = "") -> None:
     found = job(address, name)
     if found is not None and found.is_active:
         progress(found)
+    if found is not None and st.session_state.get(f"replayed_{name}") == found.id:
+        st.info(REPLAYED, icon=":material/replay:")
     elif address[f"{name}_run"] and found is None:
         # What cannot be trained now, a visitor's own dots above all, does not come again.
         promise = "" if problem else " Press Train to train anew."
