@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -17,8 +18,10 @@ from nnlab.chart import Chart, records_of
 WIDTH = 720  # points; a text column of a paper or half a slide
 PNG_SCALE = 2.0
 LONGEST_STEM = 64  # characters of a file name; all file systems and attachments take that
-# vl-convert lists a page's resources in another order every time. In order, the same chart is the same file.
+# vl-convert lists a page's resources in another order every time, and counts the parts of all pictures that a
+# process draws. In order, and counted anew, the same chart is the same file.
 _RESOURCES = re.compile(rb"(?:[ ]+/(?:xo|gs|fo|cs|pt|sh)\d+ \d+ 0 R\n)+")
+_PARTS = re.compile(r"\b(gradient_|clip)(\d+)(?=[\")])")
 
 
 def standalone_spec(chart: Chart, caption: str) -> dict[str, Any]:
@@ -42,14 +45,31 @@ def to_svg(chart: Chart, caption: str) -> bytes:
 def svg_text(chart: Chart, caption: str) -> str:
     """Draw a chart as SVG for a page that brings the typeface."""
     fonts.register()
-    return str(vl_convert.vegalite_to_svg(standalone_spec(chart, caption)))
+    return _counted_anew(vl_convert.vegalite_to_svg(standalone_spec(chart, caption)))
+
+
+def _counted_anew(svg: str) -> str:
+    numbers = {name: str(count) for count, name in enumerate(dict.fromkeys(_PARTS.findall(svg)), start=1)}
+    return _PARTS.sub(lambda found: found[1] + numbers[found.groups()], svg)
 
 
 def to_pdf(chart: Chart, caption: str) -> bytes:
     """Draw a chart as a PDF page of its own size."""
     fonts.register()
-    pdf = vl_convert.vegalite_to_pdf(standalone_spec(chart, caption))
-    return _RESOURCES.sub(lambda found: b"".join(sorted(found[0].splitlines(keepends=True))), pdf)
+    return _in_order(vl_convert.vegalite_to_pdf(standalone_spec(chart, caption)), chart.title)
+
+
+def _in_order(pdf: bytes, title: str) -> bytes:
+    """Write a PDF's parts in the order in which its page names them."""
+    from pypdf import PdfReader, PdfWriter
+
+    named = _RESOURCES.sub(lambda found: b"".join(sorted(found[0].splitlines(keepends=True))), pdf)
+    writer = PdfWriter()
+    writer.add_page(PdfReader(io.BytesIO(named)).pages[0])
+    writer.add_metadata({"/Title": title, "/Producer": "nnlab"})
+    content = io.BytesIO()
+    writer.write(content)
+    return content.getvalue()
 
 
 def to_png(chart: Chart, caption: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from nnlab.jobs import warm_up
-from pages.parts import collapse, dots, xor
+from pages.parts import collapse, dots, training, xor
 from pages.parts.address import Address
 from pages.parts.menu import menu
 from pages.parts.page import page
@@ -14,7 +14,7 @@ from pages.parts.section import live_section, still_section
 from pages.parts.share import share
 
 page("Why nonlinearity · nnlab")
-address = Address("nonlinearity", *collapse.CHOICES, *xor.CHOICES, *dots.CHOICES)
+address = Address("nonlinearity", *collapse.CHOICES, *xor.CHOICES, *dots.CHOICES, training.MADE)
 st.title("Why nonlinearity", anchor=False)
 st.markdown(
     "A network without activations multiplies and adds, layer after layer. How far does that go? Guess "

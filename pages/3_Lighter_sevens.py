@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from nnlab.jobs import warm_up
-from pages.parts import follow, sevens
+from pages.parts import follow, sevens, training
 from pages.parts.address import Address
 from pages.parts.menu import menu
 from pages.parts.page import page
@@ -14,7 +14,7 @@ from pages.parts.section import live_section, still_section
 from pages.parts.share import share
 
 page("Lighter sevens · nnlab")
-address = Address("sevens", *sevens.CHOICES, *follow.CHOICES)
+address = Address("sevens", *sevens.CHOICES, *follow.CHOICES, training.MADE)
 st.title("Lighter sevens", anchor=False)
 st.markdown(
     "Somebody says: *a sigmoid squashes a lighter and a darker image of the same 7 to nearly the same "

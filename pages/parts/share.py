@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
@@ -37,15 +38,10 @@ EMBEDDED_HEIGHT = 900  # pixels
 
 def _address() -> str:
     """Give the page's link as the browser shows it."""
-    pairs = "&".join(f"{name}={value}" for name, value in _quoted().items())
-    return f"{(st.context.url or '').partition('?')[0]}?{pairs}"
-
-
-def _quoted() -> dict[str, str]:
-    from urllib.parse import quote
-
-    said = st.query_params.to_dict()
-    return {quote(name): quote(value) for name, value in said.items() if not name.startswith("embed")}
+    said = st.query_params.to_dict().items()
+    pairs = urlencode({name: value for name, value in said if not name.startswith("embed")})
+    parts = urlsplit(st.context.url or "")
+    return parts._replace(path=parts.path or "/", query=pairs).geturl()
 
 
 def share(made: str = "") -> None:

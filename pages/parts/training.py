@@ -8,6 +8,7 @@ import streamlit as st
 
 from nnlab.field import Field
 from nnlab.jobs import BOARD, GroupJob, Refused, is_job_id
+from nnlab.provenance import difference, made_with
 from nnlab.trajectory import Plan
 from pages.parts.address import Address, Choice
 from pages.parts.complaint import complain
@@ -20,6 +21,26 @@ REPLAYED = "The link's run is not in memory here: trained again, it gives the sa
 def job_choice(name: str) -> Choice:
     """Give the choice that keeps a section's job in the address, so that a reload finds it."""
     return Choice(Field(f"{name}_run", "text", "Run", ""), "")
+
+
+# With what the latest trained networks of the page were computed, so that a link says it.
+MADE = Choice(Field("made", "text", "Made with", ""), "")
+
+
+def _say_what_made(address: Address, name: str, found: GroupJob) -> None:
+    """Put into the address with what a job's networks were computed; say where the link had it otherwise."""
+    if not found.trajectories:
+        return
+    environment = found.trajectories[0].run.environment
+    said = difference(address["made"], environment) if _is_replayed(name, found) else ""
+    if said:
+        st.warning(said, icon=":material/memory:")
+    else:
+        address.take("made", made_with(environment))
+
+
+def _is_replayed(name: str, found: GroupJob) -> bool:
+    return bool(st.session_state.get(f"replayed_{name}") == found.id)
 
 
 def job(address: Address, name: str) -> GroupJob | None:
@@ -99,8 +120,10 @@ def messages(address: Address, name: str, problem: str = "") -> None:
     found = job(address, name)
     if found is not None and found.is_active:
         progress(found)
-    if found is not None and st.session_state.get(f"replayed_{name}") == found.id:
-        st.info(REPLAYED, icon=":material/replay:")
+    if found is not None:
+        if _is_replayed(name, found):
+            st.info(REPLAYED, icon=":material/replay:")
+        _say_what_made(address, name, found)
     elif address[f"{name}_run"] and found is None:
         # What cannot be trained now, a visitor's own dots above all, does not come again.
         promise = "" if problem else " Press Train to train anew."
