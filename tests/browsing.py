@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -86,16 +86,15 @@ def _answers(url: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
-def address(browser: Browser) -> Iterator[str]:
-    """Start the dashboard and give its address."""
+@contextlib.contextmanager
+def serve(folder: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start the dashboard of a folder and give its address and process; it ends with the block."""
     port = _free_port()
     address = f"http://localhost:{port}"
     command = [sys.executable, "-m", "streamlit", "run", "dashboard.py"]
     command += ["--server.headless", "true", "--server.port", str(port)]
-    environment = {name: value for name, value in os.environ.items() if name != HOSTED_VARIABLE}
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         try:
             end = time.monotonic() + PATIENCE
@@ -105,13 +104,21 @@ def address(browser: Browser) -> Iterator[str]:
                 if time.monotonic() > end:
                     pytest.fail("the dashboard does not answer")
                 time.sleep(0.05)
-            yield address
+            yield address, server
         finally:
             server.terminate()
             try:
                 server.wait(10)
             except subprocess.TimeoutExpired:
                 server.kill()
+
+
+@pytest.fixture(scope="module")
+def address(browser: Browser) -> Iterator[str]:
+    """Start the dashboard and give its address."""
+    environment = {name: value for name, value in os.environ.items() if name != HOSTED_VARIABLE}
+    with serve(ROOT, environment) as (address, _):
+        yield address
 
 
 def open_page(browser: Browser, **options: Any) -> Page:

@@ -1557,6 +1557,45 @@ def test_a_run_that_is_gone_says_so_and_the_stored_networks_are_shown(section: s
     assert run == "gone" or run not in marked_up(page)
 
 
+GONE = "aGone-run_12"  # looks like the id of a job
+
+
+@each_section
+def test_a_link_whose_networks_are_gone_trains_them_again_to_the_same_numbers(section: str) -> None:
+    page = train(section)
+    link = dict(page.query_params) | {f"{section}_run": GONE}
+    again = finished(visit(TRAINED[section][0], link), section)
+    assert_nothing_broke(again)
+    assert job_of(again, section) is not job_of(page, section)
+    assert [info.value for info in again.info] == [training.REPLAYED]
+    assert not again.warning
+    assert contents(again) == contents(page)
+    assert again.query_params["made"] == page.query_params["made"]
+
+
+@each_section
+def test_a_link_made_with_another_torch_says_so_until_it_is_trained_here(section: str) -> None:
+    link = {**TRAINED[section][1], f"{section}_run": GONE, "made": "2.14.0_AVX2"}
+    page = finished(visit(TRAINED[section][0], link), section)
+    (warning,) = page.warning
+    assert "made with torch 2.14.0 on AVX2" in warning.value
+    assert page.query_params["made"] == "2.14.0_AVX2"
+    page = finished(press(page, f"train_{section}"), section)
+    assert not page.warning
+    assert page.query_params["made"].startswith("2.13.0")
+
+
+@each_section
+def test_a_link_that_cannot_be_trained_again_is_tried_once(
+    section: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MAX_QUEUED", 0)
+    page = visit(TRAINED[section][0], {f"{section}_run": GONE})
+    assert_nothing_broke(page)
+    monkeypatch.setattr(jobs, "MAX_QUEUED", 20)
+    assert offered(page.run(), section) == {f"train_{section}"}
+
+
 @each_section
 def test_a_run_of_the_lab_is_no_run_of_a_lesson(section: str, board: JobBoard) -> None:
     lesson = TRAINED[section][0]
