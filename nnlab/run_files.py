@@ -15,6 +15,7 @@ from nnlab.charts import CHARTS, draw
 from nnlab.columns import meanings
 from nnlab.event_file import check_tensorboard, to_event_file
 from nnlab.export import CHART_FORMATS, file_stem
+from nnlab.frames import histogram_frame, metric_frame
 from nnlab.layer_table import layer_table
 from nnlab.palette import Mode
 from nnlab.run import Run
@@ -67,8 +68,9 @@ def _tables(view: View) -> dict[str, tuple[str, Callable[[], pd.DataFrame]]]:
     """Give every table of a run by the stem of its file: what it is, and how to make it."""
     run = view.run
     tables: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
-        "metrics": ("every metric of every record", lambda: run.metrics),
-        "histograms": ("every bin of every probe record", lambda: run.histograms),
+        # Made anew and let go: a run would keep its own frames, ten times as large as its records.
+        "metrics": ("every metric of every record", lambda: metric_frame(run)),
+        "histograms": ("every bin of every probe record", lambda: histogram_frame(run)),
     }
     if run.records:
         step = view.shown_step

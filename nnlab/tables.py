@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from nnlab.columns import meanings
 
 # A spreadsheet takes text that starts so for a formula (OWASP ASVS 1.2.10).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0", "＝", "＋", "－", "＠")
+STRETCH = 2048  # rows that are turned into text at once
 
 
 def _safe_text(cell: Any) -> Any:
@@ -39,12 +40,22 @@ def _plain(cell: Any) -> Any:
 
 def to_json(frame: pd.DataFrame, about: str = "") -> bytes:
     """Write a frame as JSON: what it is about, what its columns mean, and a list of rows."""
-    rows = [
-        {str(column): _plain(cell) for column, cell in row.items()}
-        for row in frame.astype(object).to_dict("records")
-    ]
-    content = {"about": about, "columns": meanings(frame.columns), "rows": rows}
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1, default=str).encode()
+    head = {"about": about, "columns": meanings(frame.columns)}
+    content = io.BytesIO()
+    content.write(json.dumps(head, ensure_ascii=False, indent=1).encode().removesuffix(b"\n}"))
+    content.write(b',\n "rows": [')
+    # In stretches: as Python objects, a long table takes fifty times the memory of its numbers.
+    for start in range(0, len(frame), STRETCH):
+        content.write(b",\n  " if start else b"\n  ")
+        content.write(b",\n  ".join(_rows(frame.iloc[start : start + STRETCH])))
+    content.write(b"\n ]\n}\n")
+    return content.getvalue()
+
+
+def _rows(frame: pd.DataFrame) -> Iterator[bytes]:
+    for row in frame.astype(object).to_dict("records"):
+        cells = {str(column): _plain(cell) for column, cell in row.items()}
+        yield json.dumps(cells, ensure_ascii=False, allow_nan=False, default=str).encode()
 
 
 def to_parquet(frame: pd.DataFrame, about: str = "") -> bytes:

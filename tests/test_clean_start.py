@@ -132,3 +132,16 @@ def test_the_app_starts_trains_and_stays_small(browser: Browser, clone: Path) ->
         browsing.wait_for_charts(page, 6)
         assert resident_bytes(process.pid) < MOST_BYTES
         leave(page)
+
+
+def test_the_limits_of_a_host_are_set_by_its_secrets(browser: Browser, clone: Path, tmp_path: Path) -> None:
+    shutil.copytree(clone, tmp_path, dirs_exist_ok=True)
+    (tmp_path / ".streamlit" / "secrets.toml").write_text(f'{HOSTED_VARIABLE} = "1"\n')
+    unset = {name: value for name, value in environment(tmp_path).items() if name != HOSTED_VARIABLE}
+    with serve(tmp_path, unset) as (address, _):
+        page = open_page(browser)
+        page.goto(f"{address}/?depth=100&width=512")
+        page.locator(".st-key-verdict").wait_for()
+        page.locator(browsing.TRAIN).click()
+        page.get_by_text("here at most 64 MB are allowed").wait_for()
+        leave(page)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from nnlab.jobs import give_memory_back
 from nnlab.palette import Mode
 from nnlab.run import Run
 
@@ -24,6 +26,15 @@ MODES: dict[str, Mode] = {"Light": "light", "Dark": "dark"}
 def mode() -> Mode:
     """Give the theme the visitor sees."""
     return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def lean(make: Callable[[], bytes]) -> bytes:
+    """Make a file, and give the memory that it took back to the host, which has little."""
+    try:
+        return make()
+    finally:
+        gc.collect()  # PDF's parts refer to each other in circles
+        give_memory_back()
 
 
 def figure(name: str, run: Run, step: int, *, live: bool = False) -> None:
@@ -108,7 +119,7 @@ def _chart_files(chart: Chart, draw: Draw, caption: str, label: str) -> None:
 
 
 def _written(write: Callable[[Chart, str], bytes], draw: Draw, chosen: Mode, caption: str) -> bytes:
-    return write(draw(chosen), caption)
+    return lean(lambda: write(draw(chosen), caption))
 
 
 def _number_files(chart: Chart, caption: str, label: str) -> None:
@@ -131,7 +142,7 @@ def _number_files(chart: Chart, caption: str, label: str) -> None:
 def _tabled(
     write: Callable[[pd.DataFrame, str], bytes], make_table: Callable[[], pd.DataFrame], caption: str
 ) -> bytes:
-    return write(make_table(), caption)
+    return lean(lambda: write(make_table(), caption))
 
 
 def save_table(make_table: Callable[[], pd.DataFrame], name: str) -> None:

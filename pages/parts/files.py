@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from nnlab.run import Run
-from pages.parts.figure import mode
+from pages.parts.figure import lean, mode
 
 
 def files(run: Run, step: int) -> None:
@@ -25,7 +25,7 @@ def files(run: Run, step: int) -> None:
                 for file in group:
                     st.download_button(
                         file.name,
-                        data=file.make,
+                        data=partial(lean, file.make),
                         file_name=file_stem(run.label, file.name),
                         mime=file.mime,
                         help=file.about,
@@ -34,7 +34,7 @@ def files(run: Run, step: int) -> None:
                     )
         st.download_button(
             "All of it (ZIP)",
-            data=partial(lambda view: to_zip(files_of(view)), view),
+            data=partial(lean, lambda: to_zip(files_of(view))),
             file_name=file_stem(run.label, "all.zip"),
             mime="application/zip",
             icon=":material/folder_zip:",
