@@ -13,8 +13,8 @@ from nnlab.field import Field
 from nnlab.initializers import INITIALIZERS
 
 LINK_VERSION = "1"
-# Names in a link that are not fields: the version, the run and what computed it, and Streamlit's own.
-RESERVED_NAMES = frozenset({"v", "run", "made", "embed", "embed_options"})
+# Names in a link that are not fields: the version, the run, what computed it, what is looked at, Streamlit's.
+RESERVED_NAMES = frozenset({"v", "run", "made", "step", "tab", "embed", "embed_options"})
 
 MAX_RECORDS = 300  # more points than this cannot be told apart on a screen
 # One step must leave Stop its half second even on a slow core (design.md, section 6).

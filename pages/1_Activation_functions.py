@@ -11,7 +11,6 @@ from pages.parts.menu import menu
 from pages.parts.page import page
 from pages.parts.rescue import rescue
 from pages.parts.section import still_section
-from pages.parts.share import share
 
 page("Activation functions · nnlab")
 address = Address(
@@ -27,7 +26,6 @@ st.markdown(
     "**slope** decides whether the error signal gets back through it. Guess first, then look.\n\n"
     "[Shapes](#shapes) · [One neuron](#neuron) · [Chain rule](#chain) · [Step](#step) · [Softmax](#softmax)"
 )
-share()
 address.show_notes()
 still_section(address, shapes.shapes)
 still_section(address, one_neuron.one_neuron)

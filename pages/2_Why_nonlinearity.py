@@ -11,7 +11,6 @@ from pages.parts.menu import menu
 from pages.parts.page import page
 from pages.parts.rescue import rescue
 from pages.parts.section import live_section, still_section
-from pages.parts.share import share
 
 page("Why nonlinearity · nnlab")
 address = Address("nonlinearity", *collapse.CHOICES, *xor.CHOICES, *dots.CHOICES, training.MADE)
@@ -21,7 +20,6 @@ st.markdown(
     "first, then look.\n\n"
     "[Collapse](#collapse) · [By hand](#example) · [XOR](#xor) · [Red and blue dots](#dots)"
 )
-share()
 address.show_notes()
 still_section(address, collapse.collapsing)
 still_section(address, collapse.worked_example)

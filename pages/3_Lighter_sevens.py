@@ -11,7 +11,6 @@ from pages.parts.menu import menu
 from pages.parts.page import page
 from pages.parts.rescue import rescue
 from pages.parts.section import live_section, still_section
-from pages.parts.share import share
 
 page("Lighter sevens · nnlab")
 address = Address("sevens", *sevens.CHOICES, *follow.CHOICES, training.MADE)
@@ -22,7 +21,6 @@ st.markdown(
     "True or false? Digit classifiers of six kinds, trained on scanned digits at normal brightness, answer."
     "\n\n[Brightness](#sevens) · [Follow one image](#follow) · [The believer's neuron](#believer)"
 )
-share()
 address.show_notes()
 live_section(address, "sevens", sevens.sevens)
 still_section(address, follow.following)

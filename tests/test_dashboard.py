@@ -194,7 +194,7 @@ def open_tab(page: AppTest, name: str) -> AppTest:
 
 def assert_address_says(page: AppTest, config: ExperimentConfig) -> None:
     assert {
-        name: value for name, value in page.query_params.items() if name not in ("run", "made")
+        name: value for name, value in page.query_params.items() if name not in ("run", "made", "step", "tab")
     } == config.to_query()
 
 
@@ -835,6 +835,51 @@ def test_a_remedy_that_is_refused_says_why(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 # Runs by link
+
+
+# What is looked at, by link
+
+
+def test_the_link_says_the_step_and_the_tab_that_are_looked_at() -> None:
+    page = train(visit_with(SHORT))
+    assert not {"step", "tab"} & set(page.query_params)
+    step_slider(page).set_value(2).run()
+    open_tab(page, "Units")
+    assert (page.query_params["step"], page.query_params["tab"]) == ("2", "units")
+    again = visit(dict(page.query_params))
+    assert step_slider(again).value == 2
+    assert [chart.spec for chart in charts(again)] == [chart.spec for chart in charts(page)]
+    assert again.query_params == page.query_params
+    step_slider(again).set_value(5).run()
+    open_tab(again, "Learning")
+    assert not {"step", "tab"} & set(again.query_params)
+
+
+def test_a_step_survives_that_its_run_is_trained_again_and_ends_with_another_run() -> None:
+    page = finished(visit({**SHORT.to_query(), "run": GONE, "step": "3"}))
+    assert step_slider(page).value == 3
+    assert page.query_params["step"] == "3"
+    page = train(page)
+    assert step_slider(page).value == 5
+    assert "step" not in page.query_params
+
+
+def test_a_step_between_records_shows_the_nearest_one() -> None:
+    config = SHORT.replace(record_every=2)
+    page = finished(visit({**config.to_query(), "run": GONE, "step": "3"}))
+    assert step_slider(page).value in (2, 4)
+
+
+@pytest.mark.parametrize(
+    "query", [{"step": "-1"}, {"step": "٣"}, {"step": "1e9"}, {"tab": "<b>"}, {"tab": "x" * 999}]
+)
+def test_a_view_that_there_is_not_is_ignored_with_a_note(query: dict[str, str]) -> None:
+    page = visit(query)
+    assert_nothing_broke(page)
+    (name,) = query
+    (note,) = link_notes(page)
+    assert note.startswith(f"Ignored {name}: ")
+    assert page.query_params == DEFAULT.to_query()
 
 
 GONE = "aGone-run_12"  # looks like the id of a run

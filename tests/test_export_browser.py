@@ -30,7 +30,7 @@ from safetensors.numpy import load
 from nnlab.export import CHART_FORMATS
 from nnlab.runfile import parse_run
 from nnlab.tables import TABLE_FORMATS
-from pages.parts.lab import TABS
+from pages.parts.view import TABS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

@@ -133,9 +133,11 @@ def test_a_run_of_any_shape_has_a_report_that_says_how_it_ended(shaped):
     assert shaped.ending in page
 
 
-def test_a_run_of_any_shape_has_a_report_on_paper(shaped):
+@pytest.mark.parametrize("shape", ["diverged", "NaN everywhere", "no records"])
+def test_a_run_of_any_shape_has_a_report_on_paper(shape):
     from pypdf import PdfReader
 
+    shaped = SHAPES[shape]()
     pages = PdfReader(io.BytesIO(printout.to_printout(shaped))).pages
     words = "".join(page.extract_text() for page in pages)
     assert all(word in words for word in shaped.ending.split())

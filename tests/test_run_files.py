@@ -152,7 +152,7 @@ def test_every_file_has_a_safe_name_that_says_what_it_is():
 SHAPES = {
     "diverged": TINY.replace(activation="identity", learning_rate=1e10),
     "one layer": TINY.replace(depth=1, width=1, steps=1),
-    "100 layers": TINY.replace(depth=100, width=2),
+    "100 layers": TINY.replace(depth=100, width=2, steps=2),
     # Balanced labels, a full batch and weights of 0: every gradient is exactly 0.
     "stalled": TINY.replace(
         dataset="xor", samples=80, noise=0.0, initializer="zeros", batch_size=64, steps=40

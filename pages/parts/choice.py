@@ -8,6 +8,7 @@ import streamlit as st
 
 from nnlab.config import FIELDS, ExperimentConfig
 from nnlab.presets import FIRST_PRESET, PRESETS
+from pages.parts import view
 
 CONFIG, NOTES = "config", "link_notes"
 
@@ -35,7 +36,7 @@ def current() -> ExperimentConfig:
         if config.dataset == "csv":
             config, notes = default, (*notes, "Ignored dataset csv: this page has no file for it.")
         st.session_state[CONFIG] = config
-        st.session_state[NOTES] = notes
+        st.session_state[NOTES] = (*notes, *view.read())
     return st.session_state[CONFIG]
 
 
@@ -69,8 +70,8 @@ def show_notes() -> None:
 
 
 def write_address(config: ExperimentConfig, run_id: str | None, made: str) -> None:
-    """Write the whole experiment into the address, with the run that is shown and what computed it."""
-    wanted = config.to_query() | {n: v for n, v in (("run", run_id), ("made", made)) if v}
+    """Write the whole experiment into the address, with the run, what computed it, and what is looked at."""
+    wanted = config.to_query() | {n: v for n, v in (("run", run_id), ("made", made)) if v} | view.said()
     present = {name: st.query_params.get_all(name) for name in st.query_params}
     if present != {name: [value] for name, value in wanted.items()}:
         kept = {n: v for n, v in st.query_params.to_dict().items() if n.startswith("embed")}

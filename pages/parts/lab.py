@@ -13,14 +13,8 @@ from pages.parts.figure import figure
 from pages.parts.files import files
 from pages.parts.progress import progress
 from pages.parts.verdict import before_and_after, verdict
+from pages.parts.view import TABS, open_tabs, step_of
 
-TABS = {
-    "Learning": ("loss", "accuracy", "update_ratio"),
-    "Activations": ("pre_activation_histograms", "activation_histograms"),
-    "Units": ("saturation", "idle_units"),
-    "Gradients": ("delta_histograms", "weight_grad_histograms"),
-}
-TABLE_TAB = "Table and files"
 DRAWN = "drawn_job"  # the job that the panels were drawn for
 TICKING = "ticking"  # whether the page has given the parts below their timers
 # What moves is drawn anew about once a second. The rest may lag a second behind: a browser on the machine
@@ -37,7 +31,7 @@ def panels() -> None:
     run = runs.shown()
     # The slider's place is there in training too: the parts below it keep theirs, and their charts stay.
     with st.container():
-        step = None if run is None or live else _step(run)
+        step = None if run is None or live else step_of(run)
     _part(_numbers, SLOW_TICK_SECONDS, step)
     _part(_signal, TICK_SECONDS, step)
     _part(_tabs, SLOW_TICK_SECONDS, step)
@@ -114,36 +108,17 @@ def _signal(step: int | None) -> None:
         figure("layer_norms", *shown, live=live)
 
 
-def _step(run: Run) -> int:
-    """Let the visitor choose a recorded step."""
-    steps = [int(step) for step in run.steps]
-    if len(steps) == 1:
-        return steps[0]
-    return int(
-        st.select_slider(
-            "Step shown in every chart below",
-            options=steps,
-            value=steps[-1],
-            key=f"step_{id(run)}",
-            help="Histograms and unit counts are taken at about 50 steps; the nearest one is shown "
-            "and named.",
-        )
-    )
-
-
 def _tabs(step: int | None) -> None:
     shown = _shown(step)
     if shown is None:
         return
     live = st.session_state[TICKING]
-    opened = st.tabs([*TABS, TABLE_TAB], on_change="rerun", key="tabs")
-    for tab, (_, names) in zip(opened, TABS.items(), strict=False):
-        if tab.open:
-            with tab:
-                _pair(names, *shown, live=live)
-    if opened[-1].open:
-        with opened[-1]:
-            _table(*shown, live=live)
+    for label, tab in open_tabs().items():
+        with tab:
+            if label in TABS:
+                _pair(TABS[label], *shown, live=live)
+            else:
+                _table(*shown, live=live)
 
 
 def _pair(names: tuple[str, ...], run: Run, step: int, *, live: bool) -> None:

@@ -1,8 +1,10 @@
-"""The way on to the lab and the other lessons, at a page's end: on a phone the sidebar is closed."""
+"""A page's end: the way on to the lab and the other lessons, since a phone's sidebar is closed, and its link."""
 
 from __future__ import annotations
 
 import streamlit as st
+
+from pages.parts.share import share
 
 PAGES = {
     "dashboard.py": "The lab",
@@ -13,8 +15,9 @@ PAGES = {
 
 
 def menu() -> None:
-    """Draw a row of links to all pages."""
+    """Draw a row of links to all pages, and the way to share this one."""
     st.divider()
     with st.container(horizontal=True, gap="small", key="menu"):
         for page, label in PAGES.items():
             st.page_link(page, label=label, width="content")
+        share()

@@ -10,6 +10,7 @@ from nnlab.presets import STORED_RUN
 from nnlab.provenance import difference, made_with
 from nnlab.run import Run
 from nnlab.runfile import load_run
+from pages.parts import view
 from pages.parts.choice import choose, current
 
 STOP_PATIENCE = 0.4  # seconds
@@ -98,6 +99,7 @@ def train(config: ExperimentConfig | None = None) -> None:
     if latest is not None and latest.is_active:
         return  # a double click
     st.session_state.pop(KEPT, None)
+    view.begin_anew()
     submit(config or current())
 
 

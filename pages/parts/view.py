@@ -1,0 +1,94 @@
+"""What a visitor looks at of a run, the step and the open tab: in the session and in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+import streamlit as st
+
+from nnlab.config import FIELDS
+from nnlab.field import Field
+from nnlab.run import Run
+
+TABS = {
+    "Learning": ("loss", "accuracy", "update_ratio"),
+    "Activations": ("pre_activation_histograms", "activation_histograms"),
+    "Units": ("saturation", "idle_units"),
+    "Gradients": ("delta_histograms", "weight_grad_histograms"),
+}
+TABLE_TAB = "Table and files"
+LABELS = (*TABS, TABLE_TAB)
+_WORDS = {label.split()[0].lower(): label for label in LABELS}
+_FIELDS = {
+    "step": Field("step", "integer", "Step", "", low=0, high=FIELDS["steps"].high),
+    "tab": Field("tab", "choice", "Tab", "", tuple(_WORDS)),
+}
+_HOME, _FIRST_TAB = "view", "view_first_tab"
+
+
+def read() -> list[str]:
+    """Take over what the link says, on the first visit; give the sentences on what it says in vain."""
+    if _HOME in st.session_state:
+        return []
+    said: dict[str, str] = {}
+    notes = []
+    for name, field in _FIELDS.items():
+        if name in st.query_params:
+            try:
+                said[name] = str(field.parse(st.query_params[name]))
+            except ValueError as error:
+                notes.append(f"Ignored {error}.")
+    st.session_state[_HOME] = said
+    return notes
+
+
+def said() -> dict[str, str]:
+    """Give what the address says of the view: nothing of what is shown without it."""
+    return dict(st.session_state.get(_HOME, {}))
+
+
+def _say(name: str, value: str, *, usual: bool) -> None:
+    """Keep a choice, and write it into the address, where it is not the usual one."""
+    kept = {n: v for n, v in said().items() if n != name} | ({} if usual else {name: value})
+    if kept == said():
+        return
+    st.session_state[_HOME] = kept
+    if usual:
+        st.query_params.pop(name, None)
+    else:
+        st.query_params[name] = value
+
+
+def begin_anew() -> None:
+    """Forget the step: another run is looked at from its end."""
+    st.session_state[_HOME] = {name: value for name, value in said().items() if name != "step"}
+
+
+def step_of(run: Run) -> int:
+    """Let the visitor choose a recorded step."""
+    steps = [int(step) for step in run.steps]
+    if len(steps) == 1:
+        return steps[0]
+    wanted = run.record_at(int(said().get("step", steps[-1]))).step
+    chosen = st.select_slider(
+        "Step shown in every chart below",
+        options=steps,
+        value=wanted,
+        key=f"step_{id(run)}",
+        help="Histograms and unit counts are taken at about 50 steps; the nearest one is shown and named.",
+    )
+    _say("step", str(chosen), usual=chosen == steps[-1])
+    return int(chosen)
+
+
+def open_tabs() -> Mapping[str, AbstractContextManager[object]]:
+    """Draw the tabs and give those that are open by their labels."""
+    # The same all through a visit: with another one to begin with, Streamlit would open that.
+    first = st.session_state.setdefault(_FIRST_TAB, _WORDS.get(said().get("tab", ""), LABELS[0]))
+    tabs = dict(zip(LABELS, st.tabs(LABELS, default=first, on_change="rerun", key="tabs"), strict=True))
+    opened = {label: tab for label, tab in tabs.items() if tab.open}
+    for word, label in _WORDS.items():
+        if label in opened:
+            _say("tab", word, usual=label == LABELS[0])
+    return opened
