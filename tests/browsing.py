@@ -128,8 +128,20 @@ def open_page(browser: Browser, **options: Any) -> Page:
 
 
 def wait_until_calm(page: Page) -> None:
-    """Wait until the page is drawn: a click while pieces arrive can cost it all (pages/parts/rescue.py)."""
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    """Wait until the page has been drawn for a while.
+
+    A click while pieces arrive can cost the whole page (pages/parts/rescue.py), and what a click sets going
+    begins a moment after it.
+    """
+    page.wait_for_function(
+        """([calm, milliseconds]) => {
+          if (!document.querySelector(calm)) window.nnlabCalmSince = undefined;
+          else window.nnlabCalmSince ??= performance.now();
+          return performance.now() - window.nnlabCalmSince > milliseconds;
+        }""",
+        arg=["[data-testid=stApp][data-test-script-state=notRunning]", 250],
+    )
+    page.evaluate("window.nnlabCalmSince = undefined")
 
 
 def wait_for_charts(page: Page, count: int) -> None:

@@ -1,4 +1,4 @@
-"""A page's end: the way on to the lab and the other lessons, since a phone's sidebar is closed, and its link."""
+"""A page's end: the way on to the lab and the lessons, since a phone's sidebar is closed, and its link."""
 
 from __future__ import annotations
 
