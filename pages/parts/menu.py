@@ -17,7 +17,7 @@ PAGES = {
 def menu() -> None:
     """Draw a row of links to all pages, and the way to share this one."""
     st.divider()
-    with st.container(horizontal=True, gap="small", key="menu"):
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="menu"):
         for page, label in PAGES.items():
             st.page_link(page, label=label, width="content")
         share()
