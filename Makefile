@@ -16,7 +16,7 @@ run: $(VENV)/run.done ## Open the lab in a browser
 check: $(VENV)/check.done browser lint types test ## Run every check, as CI does
 
 test: $(VENV)/check.done ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/check.done ## Check style
 	$(BIN)/ruff format --check .

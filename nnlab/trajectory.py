@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,3 +64,8 @@ def load_trajectory(stem: Path) -> Trajectory:
     networks = load_networks(stem.with_suffix(".safetensors"))
     by_step = {int(name): network for name, network in networks.items()}
     return Trajectory(load_run(stem.with_suffix(".jsonl")), dict(sorted(by_step.items())))
+
+
+def nearest(steps: Sequence[int], wanted: int | None) -> int:
+    """Give the step nearest to a wanted one, the last where none is wanted."""
+    return steps[-1] if wanted is None else min(steps, key=lambda step: abs(step - wanted))

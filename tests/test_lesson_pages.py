@@ -493,6 +493,8 @@ WORKED, BRIGHTNESS = {"table_3"}, {"table_0"}
 SWEPT = {*LESSONS["sevens"].charts[:4], *BRIGHTNESS}
 # Per choice: how a link says it, what the widget then holds, and which pictures and tables it changes.
 # A choice of training changes none before Train is pressed.
+# Choices of which run is looked at, and where: they have tests of their own.
+OF_A_RUN = ("_run", "_step")
 SAID: dict[str, dict[str, tuple[str, Any, set[str]]]] = {
     "activations": {
         "show": ("step,sigmoid", ["step", "sigmoid"], {"activation_curves"}),
@@ -559,7 +561,7 @@ SAID: dict[str, dict[str, tuple[str, Any, set[str]]]] = {
 
 def test_the_links_below_say_every_choice_of_every_page_and_none_its_default() -> None:
     for lesson, entry in LESSONS.items():
-        assert {name for name in entry.choices if not name.endswith("_run")} == set(SAID[lesson])
+        assert {name for name in entry.choices if not name.endswith(OF_A_RUN)} == set(SAID[lesson])
         for name, (text, _, _) in SAID[lesson].items():
             assert entry.choices[name].field.parse(text) != entry.choices[name].default
 
@@ -586,10 +588,10 @@ MODULES = {
     "sevens": (sevens, follow),
 }
 LINKS = [
-    (lesson, tuple(name for name in row if name and not name.endswith("_run")))
+    (lesson, tuple(name for name in row if name and not name.endswith(OF_A_RUN)))
     for lesson, modules in MODULES.items()
     for row in zip_longest(*(by_name(module) for module in modules))
-    if any(name and not name.endswith("_run") for name in row)
+    if any(name and not name.endswith(OF_A_RUN) for name in row)
 ]
 
 
@@ -646,7 +648,8 @@ def test_the_widgets_way_back_to_the_defaults_is_the_default(linked: Linked) -> 
 
 @each_lesson
 def test_a_link_with_every_choice_gives_the_same_page_again(lesson: str) -> None:
-    query = {name: text for name, (text, _, _) in SAID[lesson].items()}
+    steps = {name: "last" for name in LESSONS[lesson].choices if name.endswith("_step")}
+    query = {name: text for name, (text, _, _) in SAID[lesson].items()} | steps
     page = visit(lesson, query)
     assert_nothing_broke(page)
     assert not complaints(page)
@@ -1348,6 +1351,23 @@ def test_the_step_slider_shows_the_earlier_weights_of_xor() -> None:
     assert not {name for name in changed if name.startswith(("dots", "xor_closed", "xor_loss", "coll"))}
 
 
+@pytest.mark.parametrize("section", ["xor", "dots"])
+def test_the_link_says_the_step_that_a_section_shows(section: str) -> None:
+    page = visit("nonlinearity")
+    last = contents(page)
+    assert page.query_params[f"{section}_step"] == "last"
+    step_slider(page, section).set_value(0).run()
+    assert page.query_params[f"{section}_step"] == "0"
+    again = visit("nonlinearity", dict(page.query_params))
+    assert step_slider(again, section).value == 0
+    assert contents(again) == contents(page) != last
+    trained = train(section)
+    assert trained.query_params[f"{section}_step"] == "last"
+    link = dict(trained.query_params) | {f"{section}_run": GONE, f"{section}_step": "3"}
+    replayed = finished(visit("nonlinearity", link), section)
+    assert replayed.query_params[f"{section}_step"] != "last"
+
+
 def test_the_step_slider_shows_the_earlier_weights_of_the_dots() -> None:
     page = visit("nonlinearity")
     before = contents(page)
@@ -1930,7 +1950,8 @@ def test_a_lost_run_on_dots_of_ones_own_promises_no_numbers(monkeypatch: pytest.
 
 @each_lesson
 def test_the_lab_and_back_keeps_every_choice(lesson: str) -> None:
-    query = {name: text for name, (text, _, _) in SAID[lesson].items()}
+    steps = {name: "last" for name in LESSONS[lesson].choices if name.endswith("_step")}
+    query = {name: text for name, (text, _, _) in SAID[lesson].items()} | steps
     page = visit(lesson, query)
     before = contents(page)
     go(page, "dashboard.py")

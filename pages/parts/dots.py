@@ -38,6 +38,7 @@ CHOICES = (
         Field("seed", "integer", "Seed", "Another seed, other dots and another start.", low=0, high=999), 0
     ),
     training.job_choice("dots"),
+    pair.step_choice("dots"),
 )
 LABELS = {name: DATASETS[name].label for name in SHAPES} | {OWN: "Your own: draw or upload"}
 PHI_LABELS = {name: ACTIVATIONS[name].label for name in BENT}
@@ -101,7 +102,7 @@ def dots(address: Address) -> None:
         if not problem:
             pair.say_difference(shown, 0, _config(address))
         _answer(shown)
-    _pictures(shown, _data_of(address, shown), pair.step(shown, "dots", live=live), live=live)
+    _pictures(shown, _data_of(address, shown), pair.step(address, shown, "dots", live=live), live=live)
 
 
 def _controls(address: Address) -> None:

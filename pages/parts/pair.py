@@ -7,10 +7,13 @@ from collections.abc import Callable
 import streamlit as st
 
 from nnlab.config import FIELDS, ExperimentConfig
+from nnlab.field import Field
 from nnlab.lessons import stored_pair
-from nnlab.trajectory import Trajectory
+from nnlab.trajectory import Trajectory, nearest
 from pages.parts import training
-from pages.parts.address import Address
+from pages.parts.address import Address, Choice
+
+MOST_STEPS = FIELDS["steps"].high
 
 
 @st.cache_resource(show_spinner=False)
@@ -27,20 +30,26 @@ def shown(address: Address, name: str) -> tuple[Trajectory, ...]:
     return () if job is not None and job.is_active else stored(name)
 
 
-def step(pair: tuple[Trajectory, ...], name: str, *, live: bool) -> int:
+def step_choice(name: str) -> Choice:
+    """Give the choice that keeps the step that a section shows in the address; nothing chosen is the last."""
+    field = Field(f"{name}_step", "integer", "Step", "", low=0, high=MOST_STEPS, nothing="last")
+    return Choice(field, None)
+
+
+def step(address: Address, shown: tuple[Trajectory, ...], name: str, *, live: bool) -> int:
     """Let the visitor choose a step; a pair in training is followed at its latest one."""
-    steps = sorted({step for trajectory in pair for step in trajectory.steps})
+    steps = sorted({step for trajectory in shown for step in trajectory.steps})
     if live or len(steps) == 1:
         return steps[-1]
-    return int(
-        st.select_slider(
-            "Step of training shown below",
-            options=steps,
-            value=steps[-1],
-            key=f"step_{name}_{id(pair[0].run)}",
-            help="Weights are kept at about 40 steps, close together at the start.",
-        )
+    chosen = st.select_slider(
+        "Step of training shown below",
+        options=steps,
+        value=nearest(steps, address[f"{name}_step"]),
+        key=f"step_{name}_{id(shown[0].run)}",
+        help="Weights are kept at about 40 steps, close together at the start.",
     )
+    address.take(f"{name}_step", None if chosen == steps[-1] else chosen)
+    return int(chosen)
 
 
 def say_difference(

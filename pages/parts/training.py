@@ -52,13 +52,20 @@ def job(address: Address, name: str) -> GroupJob | None:
     return found
 
 
+def _step_name(address: Address, name: str) -> tuple[str, ...]:
+    """Give the name of the choice of a step, where the section has one."""
+    return tuple(choice for choice in (f"{name}_step",) if choice in address.choices)
+
+
 def _replay(address: Address, name: str, make_plans: Callable[[], tuple[Plan, ...]]) -> None:
     """Train again what the link says was trained, where that job is not in memory."""
     lost = address[f"{name}_run"]
     if not is_job_id(lost) or BOARD.get(lost) is not None or st.session_state.get(f"replayed_{name}") == lost:
         return
     st.session_state[f"replayed_{name}"] = lost  # where it is refused, not again and again
+    seen = {n: address[n] for n in _step_name(address, name)}
     start(address, name, make_plans)
+    address.change(**seen)
     st.session_state[f"replayed_{name}"] = address[f"{name}_run"]
 
 
@@ -75,7 +82,8 @@ def start(address: Address, name: str, make_plans: Callable[[], tuple[Plan, ...]
     st.session_state[f"error_{name}"] = ""
     try:
         submitted = BOARD.submit(GroupJob(plans=make_plans()))
-        address.change(**{f"{name}_run": submitted.id})
+        # Others are looked at from their end.
+        address.change(**{f"{name}_run": submitted.id} | dict.fromkeys(_step_name(address, name)))
     except (Refused, ValueError) as error:
         st.session_state[f"error_{name}"] = str(error)
 

@@ -30,6 +30,7 @@ CHOICES = (
     Choice(Field("xor_width", "integer", "Its hidden units", "", low=1, high=8), XOR.width),
     Choice(Field("xor_seed", "integer", "Seed", "Another seed, another start.", low=0, high=999), XOR.seed),
     training.job_choice("xor"),
+    pair.step_choice("xor"),
 )
 LOSSES = {"mse": "mean squared error", "cross_entropy": "cross-entropy"}
 LABELS = {name: ACTIVATIONS[name].label for name in BENT}
@@ -72,7 +73,7 @@ def xor(address: Address) -> None:
         pair.say_difference(shown, 0, linear, "The pictures without activation")
         pair.say_difference(shown, 1, _config(address), "The pictures with activation")
         _answer(shown)
-    _pictures(shown, pair.step(shown, "xor", live=live), live=live)
+    _pictures(shown, pair.step(address, shown, "xor", live=live), live=live)
     st.caption(separable_words())
 
 
