@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 from nnlab import jobs, lessons
 from nnlab.brightness import sweep
 from nnlab.chain import draw_problem
+from nnlab.columns import meaning
 from nnlab.datasets import Data, load_dataset, load_pixels
 from nnlab.jobs import BOARD, GroupJob, JobBoard, RunJob
 from nnlab.network import Network
@@ -661,6 +662,23 @@ def test_a_streamlit_parameter_of_the_address_is_kept() -> None:
     page = visit("activations", {"embed": "true"})
     assert not complaints(page)
     assert dict(page.query_params) == address_of("activations") | {"embed": "true"}
+
+
+@each_lesson
+def test_every_column_of_a_charts_numbers_is_documented(lesson: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns: dict[str, set[str]] = {}
+
+    def keep(draw: Callable[[str], Any], caption: str, label: str, *, live: bool = False) -> None:
+        chart = draw("light")
+        columns[chart.name] = {str(column) for column in chart.make_table().columns}
+
+    for module in MODULES[lesson]:
+        monkeypatch.setattr(module, "picture", keep)
+    assert_nothing_broke(visit(lesson))
+    assert set(columns) == set(LESSONS[lesson].charts)
+    # Those of the chain rule are named by what their curves are called.
+    found = {column for names in columns.values() for column in names if " " not in column}
+    assert {column for column in found if not meaning(column)} == set()
 
 
 # Links that say what cannot be
