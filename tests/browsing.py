@@ -149,6 +149,11 @@ def wait_for_charts(page: Page, count: int) -> None:
     wait_until_calm(page)
 
 
+def link_of(page: Page) -> str:
+    """Give the address but for what computed the run, which is known once there is a record."""
+    return page.url.partition("&made=")[0]
+
+
 def leave(page: Page) -> None:
     """Stop what a page still trains, so that the next test has the machine for itself, and close it."""
     from playwright.sync_api import TimeoutError
