@@ -21,9 +21,10 @@ from nnlab.numerals import percent, scientific
 from pages.parts import pair
 from pages.parts.address import Address, Choice
 from pages.parts.complaint import complain
-from pages.parts.figure import picture, save_table
+from pages.parts.figure import picture
 from pages.parts.first_sight import let_paint
 from pages.parts.guess import answer, ask
+from pages.parts.save import save_table
 
 LABELS = {name: entry.label for name, entry in ACTIVATIONS.items()} | {"identity": "none (identity)"}
 ALL = tuple(ACTIVATIONS)

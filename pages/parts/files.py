@@ -7,7 +7,8 @@ from functools import partial
 import streamlit as st
 
 from nnlab.run import Run
-from pages.parts.figure import lean, mode
+from pages.parts.figure import mode
+from pages.parts.save import lean
 
 
 def files(run: Run, step: int) -> None:

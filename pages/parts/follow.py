@@ -18,7 +18,7 @@ from pages.parts.figure import picture
 from pages.parts.guess import answer, ask
 
 if TYPE_CHECKING:
-    from pages.parts.figure import Draw
+    from pages.parts.save import Draw
 
 IMAGES = 360
 CHOICES = (

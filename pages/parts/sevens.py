@@ -13,10 +13,11 @@ from nnlab.numerals import signed_percent
 from nnlab.trajectory import Plan
 from pages.parts import classifiers, training
 from pages.parts.address import Address, Choice
-from pages.parts.figure import picture, save_table
+from pages.parts.figure import picture
 from pages.parts.first_sight import let_paint
 from pages.parts.guess import answer, ask
 from pages.parts.pair import differences
+from pages.parts.save import save_table
 
 CHOICES = (
     Choice(Field("depth", "integer", "Depth: hidden layers", "", low=1, high=6), SEVENS.depth),

@@ -9,9 +9,10 @@ from nnlab.activations import ACTIVATIONS
 from nnlab.field import Field
 from nnlab.numerals import scientific
 from pages.parts.address import Address, Choice
-from pages.parts.figure import picture, save_table
+from pages.parts.figure import picture
 from pages.parts.first_sight import let_paint
 from pages.parts.guess import answer, ask
+from pages.parts.save import save_table
 
 CHOICES = (
     Choice(

@@ -16,8 +16,9 @@ from nnlab.trajectory import Plan, Trajectory
 from nnlab.xor import CLOSED_FORM, CORNERS, TARGETS, corner_data, separable_words, truth_table, xor_verdict
 from pages.parts import pair, training
 from pages.parts.address import Address, Choice
-from pages.parts.figure import picture, save_table
+from pages.parts.figure import picture
 from pages.parts.guess import answer, ask
+from pages.parts.save import save_table
 
 BENT = tuple(name for name in ACTIVATIONS if name != "identity")
 CHOICES = (
