@@ -88,7 +88,8 @@ def _pictures(address: Address, followed: Followed, label: str) -> None:
         required=True,
         **widget,
     )
-    picture(lambda mode: unit_values(followed, address.take("layer", chosen), mode), label, "follow")
+    layer = address.take("layer", chosen)  # now: files are made in another thread, without the session
+    picture(lambda mode: unit_values(followed, layer, mode), label, "follow")
 
 
 def believer(address: Address) -> None:
