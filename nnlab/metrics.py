@@ -147,7 +147,7 @@ class Metric:
 
 
 _GLOROT = "Glorot & Bengio 2010"
-_OURS = "definitions.md, section 2"
+_OURS = "as nnlab defines it"
 
 _ENTRIES = (
     Metric(
@@ -418,7 +418,7 @@ _ENTRIES = (
         label="Signal reaching layer 1",
         formula=r"R = \|\delta_1\| / \|\delta_L\|",
         meaning="The error signal at the first hidden layer relative to the last one.",
-        source="Schoenholz et al. 2017; definitions.md, section 0",
+        source="Schoenholz et al. 2017",
         measure=_gradient_ratio,
         scope="network",
     ),
