@@ -56,6 +56,12 @@ def _vanishing_words(view: View, breach: Breach, layer: str) -> str:
 def _exploding_words(view: View, breach: Breach, layer: str) -> str:
     if breach.metric == "delta_norm":
         return f"The error signal at {layer} is too large for a float32 number."
+    if breach.metric == "time_ratio":
+        return (
+            f"The error signal of {layer} is {scientific(breach.value)} times as large at its first time step "
+            "as at its last one: its recurrent weights multiply it at every step on the way back in time. "
+            "Smaller or orthogonal recurrent weights, or clipping, keep it in bounds."
+        )
     return (
         f"{layer} gets {scientific(breach.value)} times the error signal of "
         f"{spoken(view.hidden[-1].name)}: it grows on its way to the input. {_chain_rule_words(view)}"
@@ -65,8 +71,11 @@ def _exploding_words(view: View, breach: Breach, layer: str) -> str:
 def _blocked_words(view: View, breach: Breach, layer: str) -> str:
     number = breach.layer
     info = view.hidden[number]
-    if info.notes:
-        return f"No gradient reaches {layer}: {info.notes[0]}."
+    if math.isnan(breach.value):
+        return (
+            f"No gradient reaches {layer}, although its weights are to learn. What it puts out is cut off from "
+            "the loss: detached, computed without gradients, or not used."
+        )
     if breach.metric == "weight_grad_norm":
         return (
             f"The weights of {layer} get a gradient of exactly 0, because its inputs are all 0, "
@@ -192,7 +201,9 @@ def why_healthy(run: Run) -> str:
     """Say by which numbers a run without findings is healthy."""
     view = View(run, len(run.records) - 1)
     ratio = view.record.network["gradient_ratio"]
-    parts = [f"Layer 1 gets {scientific(ratio)} times the last hidden layer's error signal (0.05 to 20)"]
+    parts = []
+    if not math.isnan(ratio):
+        parts.append(f"Layer 1 gets {scientific(ratio)} times the last hidden layer's error signal (0.05 to 20)")
     saturated = worst(view.layer("saturation"), np.array([can_saturate(i) for i in view.hidden]))
     if saturated is not None:
         value = float(view.layer("saturation")[saturated])
@@ -201,4 +212,4 @@ def why_healthy(run: Run) -> str:
     if dead is not None:
         value = float(view.probe("dead_fraction")[dead])
         parts.append(f"at most {percent(value)} of a layer is dead (limit 25 %)")
-    return "; ".join(parts) + "."
+    return "; ".join(parts) + "." if parts else "No number is beyond its threshold."
