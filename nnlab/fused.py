@@ -43,14 +43,15 @@ class Unlike(Exception):
 
 @dataclass(frozen=True)
 class _Replay:
-    """What was computed once more: what goes into activations and comes out, a tensor a gate or projection.
+    """What was computed once more: what goes into activations and comes out of each gate or projection.
 
-    Shapes: z and h (steps, batch, units) of each `track` (a layer in a direction, a projection); `outputs`
-    stand for the module's own. `backward` marks tracks that run from the last step to the first.
+    Shapes: z and h hold a tensor a step, (batch, units) or (length, batch, units), for each gate of each
+    track (a layer in a direction, a projection): the very ones that the outputs were computed from.
+    `outputs` stand for the module's own. `backward` marks tracks that run from the last step to the first.
     """
 
-    z: tuple[torch.Tensor, ...]
-    h: tuple[torch.Tensor, ...]
+    z: tuple[Tensors, ...]
+    h: tuple[Tensors, ...]
     outputs: tuple[torch.Tensor | None, ...]
     backward: tuple[bool, ...] = ()
 
@@ -168,10 +169,10 @@ class FusedCall:
     def _rows_of_replay(self, replayed: _Replay) -> Rows:
         deltas, h_grads = self._gradients
         # Queries and keys of different lengths have no examples in common: below each other then.
-        lengths = {tuple(z.shape[:-1]) for z in replayed.z}
+        lengths = {tuple(steps[0].shape[:-1]) for steps in replayed.z}
         join = side_by_side if len(lengths) == 1 else _below
-        z = join([_flattened(z.detach()) for z in replayed.z])
-        h = join([_flattened(h.detach()) for h in replayed.h])
+        z = join([_flattened(torch.stack(steps).detach()) for steps in replayed.z])
+        h = join([_flattened(torch.stack(steps).detach()) for steps in replayed.h])
         phis = self.phis("") if not isinstance(self._module, nn.MultiheadAttention) else None
         return Rows(
             z=z,
@@ -194,7 +195,8 @@ class FusedCall:
         ]
         if not pairs:
             return None, None
-        inside = [*replayed.z, *replayed.h]
+        gates = [*replayed.z, *replayed.h]
+        inside = [step for steps in gates for step in steps]
         found = torch.autograd.grad(
             [mine for mine, _ in pairs],
             inside,
@@ -202,8 +204,9 @@ class FusedCall:
             retain_graph=True,
             allow_unused=True,
         )
-        filled = [torch.zeros_like(t) if g is None else g for t, g in zip(inside, found, strict=True)]
-        return filled[: len(replayed.z)], filled[len(replayed.z) :]
+        filled = iter([torch.zeros_like(t) if g is None else g for t, g in zip(inside, found, strict=True)])
+        stacked = [torch.stack([next(filled) for _ in steps]) for steps in gates]
+        return stacked[: len(replayed.z)], stacked[len(replayed.z) :]
 
     @property
     def time_ratio(self) -> float:
@@ -290,8 +293,8 @@ def _cell(
 
 def _walk(
     mode: str, p: Mapping[str, Any], x: torch.Tensor, state: Tensors, *, backward: bool
-) -> tuple[Tensors, Tensors, torch.Tensor, Tensors]:
-    """Run one layer in one direction over (steps, batch, inputs)."""
+) -> tuple[list[Tensors], list[Tensors], torch.Tensor, Tensors]:
+    """Run one layer in one direction over (steps, batch, inputs); give z and h by gate and step."""
     zs, hs, outs = [], [], []
     order = range(len(x) - 1, -1, -1) if backward else range(len(x))
     for step in order:
@@ -301,10 +304,11 @@ def _walk(
         outs.append(state[0])
     if backward:
         zs, hs, outs = zs[::-1], hs[::-1], outs[::-1]
-    gates = range(len(zs[0]))
-    stacked = [torch.stack([z[gate] for z in zs]) for gate in gates]
-    activated = [torch.stack([h[gate] for h in hs]) for gate in gates]
-    return stacked, activated, torch.stack(outs), state
+    by_gate = (
+        [list(steps) for steps in zip(*zs, strict=True)],
+        [list(steps) for steps in zip(*hs, strict=True)],
+    )
+    return *by_gate, torch.stack(outs), state
 
 
 def _recurrent(module: nn.Module, inputs: Mapping[str, Any]) -> _Replay:
@@ -335,8 +339,8 @@ def _replay_layers(
 ) -> _Replay:
     tracks = _tracks(module)
     together = 2 if module.bidirectional else 1
-    zs: Tensors = []
-    hs: Tensors = []
+    zs: list[Tensors] = []
+    hs: list[Tensors] = []
     lasts: list[Tensors] = []
     for start in range(0, len(tracks), together):
         outs = []
@@ -367,7 +371,7 @@ def _one_cell(module: nn.Module, x: torch.Tensor, hx: Any) -> _Replay:
     blank = x.new_zeros(*x.shape[:-1], int(module.hidden_size))  # type: ignore[arg-type]
     state = [blank if part is None else part for part in given]
     z, h, after = _cell(mode, _parameters(module, ""), x, state)
-    return _Replay(tuple(z), tuple(h), tuple(after))
+    return _Replay(tuple([step] for step in z), tuple([step] for step in h), tuple(after))
 
 
 # Attention (Vaswani et al. 2017, equation 1).
@@ -429,4 +433,4 @@ def _attention(module: nn.Module, inputs: Mapping[str, Any]) -> _Replay:
         result = result.squeeze(1)
     elif module.batch_first:
         result = result.transpose(0, 1)
-    return _Replay(tuple(projected), tuple(projected), (result,))
+    return _Replay(tuple([part] for part in projected), tuple([part] for part in projected), (result,))

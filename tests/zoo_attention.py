@@ -58,7 +58,9 @@ def attend(at, row, m, x, drop=0.0):
         h = h.transpose(1, 2).flatten(2)
     else:
         h = mixed(heads(q, 2), heads(k, 2), heads(v, 2))
-    return at.put(f"{row}.out_proj", linear(h, m.out_proj), of=m.out_proj)
+    # The module computes it time first; dropout draws in the order in which numbers lie in memory.
+    z = linear(h.transpose(0, 1).contiguous(), m.out_proj).transpose(0, 1)
+    return at.put(f"{row}.out_proj", z, of=m.out_proj)
 
 
 def encoder(drop=0.0, norm_first=False):
