@@ -124,6 +124,8 @@ def _dead_words(view: View, breach: Breach, layer: str) -> str:
     if start >= breach.value / 2:
         # definitions.md: deep He networks start like this, since their inputs become collinear.
         cause = "they were inactive on this probe from the start, not killed by training"
+    elif math.isnan(start):
+        cause = "how many had at step 0 was not measured"
     else:
         cause = f"{percent(float(start))} were at step 0, so training killed them: the steps are too large"
     return f"{text}; {cause}. Such a unit gets no gradient and cannot come back by itself."

@@ -28,8 +28,11 @@ LAYERS = (
     ("activation_calls", "user_batch"),
     ("capture",),
     ("fused",),
+    ("alignment", "runline", "writer_lock"),
+    ("runheader", "runrecord"),
+    ("runreader",),
     ("runfile", "probe", "remedies", "weights", "meter", "tables", "event_file"),
-    ("trajectory",),
+    ("trajectory", "runwriter", "live_file"),
     ("recorder", "rules"),
     ("explanations", "learner"),
     ("diagnosis", "autograd_learner", "member"),
@@ -51,7 +54,9 @@ LAYERS = (
     ("__main__",),
 )  # fmt: skip
 TORCH_FREE = (
-    "run", "runfile", "diagnosis", "remedies", "chart", "charts", "gradient_charts", "histogram_charts",
+    "run", "runfile", "runline", "runheader", "runrecord", "runreader", "runwriter", "live_file",
+    "writer_lock", "alignment",
+    "diagnosis", "remedies", "chart", "charts", "gradient_charts", "histogram_charts",
     "line_charts", "unit_charts", "export", "layer_table", "summary", "presets", "jobs", "config",
     "network", "weights", "trajectory", "lessons", "chain", "collapse", "xor", "surface", "points", "neuron",
     "softmax", "brightness", "activation_facts", "activation_charts", "neuron_charts", "softmax_charts",
