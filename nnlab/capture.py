@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,19 +26,24 @@ NO_GRADIENT = "no gradient reaches this layer's output: nothing before it needs 
 class Seen:
     """A tensor that came by: its values as they were then and, after the backward pass, its gradient."""
 
-    __slots__ = ("_copy", "_version", "grad", "needs_gradient", "tensor")
+    __slots__ = ("_copy", "_on_gradient", "_version", "grad", "needs_gradient", "tensor")
 
-    def __init__(self, tensor: torch.Tensor, *, gradients: bool) -> None:
+    def __init__(
+        self, tensor: torch.Tensor, *, gradients: bool, on_gradient: Callable[[], None] | None = None
+    ) -> None:
         self.tensor = tensor.detach()
         self._version = _version(self.tensor)
         self._copy: torch.Tensor | None = None
         self.grad: torch.Tensor | None = None
+        self._on_gradient = on_gradient
         self.needs_gradient = gradients and tensor.requires_grad
         if self.needs_gradient:
             # Unlike retain_grad, a hook that stands before a change in place keeps meaning what was before.
             tensor.register_hook(self._add)
 
     def _add(self, gradient: torch.Tensor) -> None:
+        if self._on_gradient is not None:
+            self._on_gradient()
         gradient = gradient.detach()
         self.grad = gradient if self.grad is None else self.grad + gradient
 
@@ -84,6 +89,11 @@ class Call:
     normalized: Seen | None = None
     uses: int = 0
     is_over: bool = False
+
+    @property
+    def got_gradient(self) -> bool:
+        """Whether a backward pass came by."""
+        return self.seen.grad is not None
 
     @property
     def base(self) -> Seen:
@@ -186,6 +196,16 @@ class Capture:
     is_recurrent: bool = False
     computed_weight: weakref.ref[torch.Tensor] | None = None
     weight_seen: list[Seen] = field(default_factory=list)
+
+    @property
+    def called(self) -> Sequence[Call | FusedCall]:
+        """All executions."""
+        return self.fused or self.calls
+
+    def keep_passes(self, passes: Collection[int]) -> None:
+        """Forget the executions of all passes but these."""
+        self.calls = [call for call in self.calls if call.passed in passes]
+        self.fused = [call for call in self.fused if call.passed in passes]
 
     @property
     def is_executed(self) -> bool:
@@ -320,6 +340,7 @@ class Capture:
             two_sided=all(phi.two_sided for phi, _ in phis),
             weight=_joined([weight.detach() for weight in self.weights]),
             delta_norm_after=delta_norm_after,
+            activation=phis[0][0].name if len(phis) == 1 and phis[0][0].function is None else "",
             **backward,
         )
 

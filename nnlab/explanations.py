@@ -58,8 +58,8 @@ def _exploding_words(view: View, breach: Breach, layer: str) -> str:
         return f"The error signal at {layer} is too large for a float32 number."
     if breach.metric == "time_ratio":
         return (
-            f"The error signal of {layer} is {scientific(breach.value)} times as large at its first time step "
-            "as at its last one: its recurrent weights multiply it at every step on the way back in time. "
+            f"The error signal of {layer} is {scientific(breach.value)} times as large at its first "
+            "time step as at its last one: its recurrent weights multiply it at every step on the way back in time. "
             "Smaller or orthogonal recurrent weights, or clipping, keep it in bounds."
         )
     return (
@@ -73,8 +73,8 @@ def _blocked_words(view: View, breach: Breach, layer: str) -> str:
     info = view.hidden[number]
     if math.isnan(breach.value):
         return (
-            f"No gradient reaches {layer}, although its weights are to learn. What it puts out is cut off from "
-            "the loss: detached, computed without gradients, or not used."
+            f"No gradient reaches {layer}, although its weights are to learn. What it puts out is cut off "
+            "from the loss: detached, computed without gradients, or not used."
         )
     if breach.metric == "weight_grad_norm":
         return (
@@ -124,6 +124,8 @@ def _dead_words(view: View, breach: Breach, layer: str) -> str:
     if start >= breach.value / 2:
         # definitions.md: deep He networks start like this, since their inputs become collinear.
         cause = "they were inactive on this probe from the start, not killed by training"
+    elif math.isnan(start):
+        cause = "how many had at step 0 was not measured"
     else:
         cause = f"{percent(float(start))} were at step 0, so training killed them: the steps are too large"
     return f"{text}; {cause}. Such a unit gets no gradient and cannot come back by itself."
@@ -203,7 +205,9 @@ def why_healthy(run: Run) -> str:
     ratio = view.record.network["gradient_ratio"]
     parts = []
     if not math.isnan(ratio):
-        parts.append(f"Layer 1 gets {scientific(ratio)} times the last hidden layer's error signal (0.05 to 20)")
+        parts.append(
+            f"Layer 1 gets {scientific(ratio)} times the last hidden layer's error signal (0.05 to 20)"
+        )
     saturated = worst(view.layer("saturation"), np.array([can_saturate(i) for i in view.hidden]))
     if saturated is not None:
         value = float(view.layer("saturation")[saturated])

@@ -104,6 +104,11 @@ class FusedCall:
         return self._named(row, "bias")
 
     @property
+    def got_gradient(self) -> bool:
+        """Whether a backward pass came by."""
+        return any(seen.grad is not None for seen in _flat(self._outputs))
+
+    @property
     def needs_gradient(self) -> bool:
         """Whether an error signal is to come to its outputs."""
         return any(seen.needs_gradient for seen in _flat(self._outputs))

@@ -125,15 +125,24 @@ class Probe:
     """Context manager: sees one or more forward passes of a model while it is open.
 
     With `gradients`, delta and dLoss/dh are kept by the backward pass that runs while it is open or
-    later. `check` is called at every layer, so that a caller can leave a long pass by raising.
+    later. `check` is called at every layer, so that a caller can leave a long pass by raising;
+    `on_gradient` in the backward pass, whenever a gradient arrives.
     """
 
-    def __init__(self, model: nn.Module, *, gradients: bool, check: Callable[[], None] = _no_check) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        gradients: bool,
+        check: Callable[[], None] = _no_check,
+        on_gradient: Callable[[], None] | None = None,
+    ) -> None:
         self.captures: list[Capture] = []
         self.passes = 0
         self._model = model
         self._gradients = gradients
         self._check = check
+        self._on_gradient = on_gradient
         self._by_row: dict[str, Capture] = {}
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._names = {module: name for name, module in model.named_modules()}
@@ -437,7 +446,7 @@ class Probe:
             self._count_use(tensor)
 
     def _keep(self, tensor: torch.Tensor) -> Seen:
-        seen = Seen(tensor, gradients=self._gradients)
+        seen = Seen(tensor, gradients=self._gradients, on_gradient=self._on_gradient)
         self._by_storage.setdefault(tensor.untyped_storage().data_ptr(), []).append(seen)
         return seen
 
@@ -493,6 +502,13 @@ class Probe:
     def seen(self) -> list[Capture]:
         """The layers that were executed with at least one example, in order."""
         return [capture for capture in self.captures if capture.is_executed]
+
+    def drop_passes_without_gradient(self) -> bool:
+        """Forget the passes that no backward pass came through; tell whether one is left."""
+        passes = {call.passed for capture in self.captures for call in capture.called if call.got_gradient}
+        for capture in self.captures:
+            capture.keep_passes(passes)
+        return bool(passes)
 
     @property
     def unexecuted(self) -> list[str]:

@@ -121,7 +121,13 @@ class View:
         flows_later = np.logical_or.accumulate((delta > 0)[::-1])[::-1]
         grows_later = np.logical_or.accumulate(((weight_grad > 0) & trainable)[::-1])[::-1]
         blocked = (no_delta & flows_later) | (no_weight_grad & grows_later)
-        return blocked[: len(self.hidden)]
+        return (blocked & self._has_run)[: len(self.hidden)]
+
+    @property
+    def _has_run(self) -> np.ndarray:
+        """Where a layer was there at all: part of a model may run for the first time at step 40."""
+        absent = [np.isnan(self.record.layers[name]) for name in ("weight_norm", "pre_activation_mean")]
+        return ~np.logical_and(*absent)
 
     def is_underflow(self, layer: int) -> bool:
         """Whether the signal is too small for float32 where float64's product is not 0."""
@@ -238,7 +244,7 @@ def _exploding_in_depth(view: View) -> Breach | None:
 
 def _vanishing(view: View) -> Breach | None:
     ratio = view.record.network["gradient_ratio"]
-    if not ratio < VANISHING_WARN:
+    if not ratio < VANISHING_WARN or np.isnan(view.delta).all():
         return None
     blocked = np.flatnonzero(view.blocked_at)
     if len(blocked) and not view.is_underflow(int(blocked[-1])):

@@ -27,7 +27,7 @@ class LayerSample:
     `slope_sup` is sup abs(phi'), one number or one a unit. `weight_std_before`, `update_std`: std of the
     weights before the last update and of that update. `delta_norm_after` is the next layer's delta_norm.
     `time_ratio` is a recurrent layer's delta_norm at its first step over that at its last. `awaits_delta`
-    tells whether an error signal is to come here.
+    tells whether an error signal is to come here. `activation` is the registry name of the one there is.
     """
 
     z: torch.Tensor
@@ -45,6 +45,7 @@ class LayerSample:
     delta_norm_after: float = NAN
     time_ratio: float = NAN
     awaits_delta: bool = True
+    activation: str = ""
 
     @property
     def is_unseen(self) -> bool:

@@ -54,10 +54,11 @@ def _backward(loss: torch.Tensor, notes: list[str]) -> None:
         notes.append("the loss depends on no trainable parameter: there are no gradients")
 
 
-def _check_model(model: nn.Module) -> None:
+def check_model(model: nn.Module) -> None:
+    """Raise ValueError for a model that cannot be looked into."""
     if isinstance(model, torch.jit.ScriptModule):
         raise ValueError("model: compiled by torch.jit; allowed: the module it was made from")
-    if hasattr(model, "_orig_mod"):
+    if hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None:
         raise ValueError("model: compiled by torch.compile; allowed: the module it was made from")
     if any(nn.parameter.is_lazy(parameter) for parameter in model.parameters()):
         raise ValueError("model: has lazy modules of unknown shape; run one batch through it first")
@@ -76,7 +77,7 @@ def diagnose(model: nn.Module, x: Any, y: Any, loss: str | LossFunction = "cross
     Raises:
         ValueError: an unknown loss, a compiled model, or one without a weight-bearing module.
     """
-    _check_model(model)
+    check_model(model)
     loss_function = _loss_function(loss)
     inputs, targets = as_tensors(x, model, is_input=True), as_tensors(y, model, is_input=False)
     notes: list[str] = []
@@ -97,7 +98,7 @@ def diagnose(model: nn.Module, x: Any, y: Any, loss: str | LossFunction = "cross
         layers=infos,
         records=(record,),
         environment={**describe_environment("autograd"), "model": type(model).__name__},
-        notes=(*notes, *what_is_missing(probe, infos)),
+        notes=(*notes, *what_is_missing(infos), *not_executed(probe.unexecuted)),
         model=model,
     )
 
@@ -145,12 +146,13 @@ def is_finite(values: torch.Tensor) -> bool:
     return bool(values.isfinite().all())
 
 
-def what_is_missing(probe: Probe, infos: Sequence[LayerInfo]) -> list[str]:
-    """Say which layers could not be measured as they should, and why."""
-    missing = [f"{info.name}: {note}" for info in infos for note in info.notes]
-    unexecuted = probe.unexecuted
-    if unexecuted:
-        rest = len(unexecuted) - MOST_NAMED
-        more = f" and {rest} more" if rest > 0 else ""
-        missing.append(f"not executed, so not in the table: {', '.join(unexecuted[:MOST_NAMED])}{more}")
-    return missing
+def what_is_missing(infos: Sequence[LayerInfo]) -> list[str]:
+    """Say what of which layers could not be measured, and why."""
+    return [f"{info.name}: {note}" for info in infos for note in info.notes]
+
+
+def not_executed(names: Sequence[str]) -> list[str]:
+    """Say which modules are in no table, in one sentence; none where there are none."""
+    rest = len(names) - MOST_NAMED
+    more = f" and {rest} more" if rest > 0 else ""
+    return [f"not executed, so not in the table: {', '.join(names[:MOST_NAMED])}{more}"] if names else []
