@@ -53,6 +53,11 @@ class Seen:
             self._copy = self.tensor.clone()
 
     @property
+    def is_current(self) -> bool:
+        """Whether the tensor still holds what it held then."""
+        return self._copy is None and _version(self.tensor) == self._version
+
+    @property
     def values(self) -> torch.Tensor | None:
         """The values as they came by; None where they were overwritten unseen."""
         if self._copy is not None:
@@ -78,7 +83,8 @@ class Call:
     """One execution of a layer and of what follows it.
 
     `uses` counts what takes the output; `normalized` is what the first normalization made of it. `is_over`
-    says that a sum it went into was taken by another layer, so that no later activation belongs to it.
+    says that a sum it went into was taken by another layer, so that no later activation belongs to it;
+    `is_activated` that an activation took it whole: then that of a later sum is another layer's.
     """
 
     seen: Seen
@@ -89,6 +95,7 @@ class Call:
     normalized: Seen | None = None
     uses: int = 0
     is_over: bool = False
+    is_activated: bool = False
 
     @property
     def got_gradient(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -26,7 +26,7 @@ from nnlab.activation_calls import (
     works_in_place,
 )
 from nnlab.capture import Call, Capture, Grads, Piece, Seen
-from nnlab.fused import FUSED, FusedCall
+from nnlab.fused import FUSED, FusedCall, draws
 from nnlab.model import Elementwise
 from nnlab.run import LayerInfo
 from nnlab.samples import LayerSample
@@ -57,8 +57,10 @@ _SHAPING = frozenset((
     "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d",
     "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "lp_pool2d",
     "max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices", "interpolate",
-    "pixel_shuffle", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "getitem", "narrow",
-    "select",
+    "pixel_shuffle",
+))  # fmt: skip
+_CUTTING = frozenset((
+    "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "getitem", "narrow", "select"
 ))  # fmt: skip
 _ADDING = frozenset(("add", "radd", "iadd", "sub", "rsub", "isub", "subtract"))
 _SCALING = frozenset(("mul", "rmul", "imul", "multiply", "div", "truediv", "itruediv", "divide"))
@@ -70,22 +72,38 @@ def _no_check() -> None:
     pass
 
 
+def computes_weight(module: nn.Module) -> bool:
+    """Whether a weight is no parameter but computed: by a parametrization or a hook, or as a property."""
+    if nn.utils.parametrize.is_parametrized(module, "weight"):
+        return True
+    if isinstance(vars(module).get("weight"), torch.Tensor):
+        return True
+    return isinstance(getattr(type(module), "weight", None), property)
+
+
 def is_weighted(module: nn.Module) -> bool:
     """Tell whether a module is a row of the frames: a weight of two or more dimensions."""
     if nn.utils.parametrize.is_parametrized(module, "weight"):
         # To ask for such a weight is to compute it, which changes what a spectral norm remembers.
         weight = next(module.parametrizations.weight.parameters(), None)  # type: ignore[union-attr]
     else:
-        weight = getattr(module, "weight", None)
+        try:
+            weight = getattr(module, "weight", None)
+        except Exception:  # a property of the user's that cannot be asked for now
+            weight = None
     return isinstance(weight, torch.Tensor) and weight.dim() >= 2 and not isinstance(module, NORMALIZATIONS)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """That a tensor comes from a layer's call through nothing but shaping; `added` where it was added up."""
+    """That a tensor comes from a layer's call through nothing but shaping.
+
+    `added` says that it was added up with others, `cut` that it is a part of what the layer gave.
+    """
 
     call: Call
     added: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -211,8 +229,8 @@ class Probe:
         if in_place:
             self._save(args[0])
         if self._inside:
-            if base in _LINEAR and len(args) > 1:
-                self._see_computed_weight(args[1])
+            if base in _LINEAR:
+                self._see_computed_weight(base, args, kwargs)
             return function(*args, **kwargs)
         if base in _LINEAR:
             return self._see_product(function, args, kwargs)
@@ -251,7 +269,7 @@ class Probe:
     def _seen_before(self, parts: list[_Part], z: torch.Tensor) -> Seen:
         """Give what was kept of a tensor already, where it is a layer's very output, or keep it."""
         for part in parts:
-            if part.call.output is not None and part.call.output() is z:
+            if part.call.output is not None and part.call.output() is z and part.call.seen.is_current:
                 return part.call.seen
         return self._keep(z)
 
@@ -261,6 +279,7 @@ class Probe:
         piece = Piece(z, self._keep(result), phi)
         for part in parts:
             part.call.pieces.append(piece)
+            part.call.is_activated |= not part.cut
         self._leave_trail(result, (), influences)
 
     def _see_product(self, function: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
@@ -273,9 +292,13 @@ class Probe:
         self._take(self._capture(module, name), inputs, result)
         return result
 
-    def _see_computed_weight(self, weight: Any) -> None:
+    def _see_computed_weight(self, base: str, args: Any, kwargs: Mapping[str, Any]) -> None:
         """Catch the gradient of a weight that is computed from others, as by a weight norm."""
-        if isinstance(weight, torch.Tensor) and not weight.is_leaf:
+        if not computes_weight(self._inside[-1]):
+            return
+        place = 2 if base == "bilinear" else 1
+        weight = args[place] if len(args) > place else kwargs.get("weight")
+        if isinstance(weight, torch.Tensor) and not isinstance(weight, nn.Parameter):
             capture = self._row(self._inside[-1])
             if capture.computed_weight is None or capture.computed_weight() is not weight:
                 capture.computed_weight = weakref.ref(weight)
@@ -295,10 +318,12 @@ class Probe:
             self._normalized(kept, given[:1], result)
         elif base in _SHAPING:
             kept = self._merge(given[:1])[0]
+        elif base in _CUTTING:
+            kept = tuple(replace(part, cut=True) for part in self._merge(given[:1])[0])
         elif base in _ADDING and self._is_bias(parts, given):
             kept = self._with_bias(parts[0].call, result)
         elif base in _ADDING:
-            kept = tuple(_Part(part.call, added=len(given) > 1 or part.added) for part in parts)
+            kept = tuple(replace(part, added=len(given) > 1 or part.added) for part in parts)
         elif base in _SCALING and len(given) == 1:
             kept = parts
         for tensor in _tensors(result):
@@ -335,12 +360,13 @@ class Probe:
     def _enter_opaque(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self._check()
         self._opaque += 1
+        self._random_state = torch.get_rng_state() if draws(module) else None
 
     def _after_fused(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         self._opaque -= 1
         if self._opaque:
             return
-        call = FusedCall(module, args, kwargs, output, self._keep)
+        call = FusedCall(module, args, kwargs, output, self._keep, self._random_state)
         call.passed = self.passes
         influences = self._merge(_tensors((args, kwargs)))[1]
         for row in call.rows:
@@ -365,6 +391,7 @@ class Probe:
             self._opaque += 1
             self._awaited = (module, z, self._keep(z))
 
+    _random_state: torch.Tensor | None = None
     _awaited: tuple[nn.Module, torch.Tensor, Seen] | None = None
 
     def _after_own(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
@@ -483,9 +510,8 @@ class Probe:
     def _open_parts(self, tensor: Any) -> list[_Part]:
         """Give the calls that an activation of a tensor belongs to."""
         trail = self._trail(tensor) if isinstance(tensor, torch.Tensor) else None
-        return (
-            [] if trail is None else [part for part in trail.parts if not (part.added and part.call.is_over)]
-        )
+        parts = () if trail is None else trail.parts
+        return [part for part in parts if not part.added or not (part.call.is_over or part.call.is_activated)]
 
     def _count_use(self, tensor: torch.Tensor) -> None:
         trail = self._trail(tensor)

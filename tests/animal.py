@@ -17,7 +17,7 @@ class Animal:
     """A healthy network at its usual initialization.
 
     `by_hand` computes the model's outputs without calling a module that bears weights, marking z and h.
-    `unseen` are rows whose signals cannot be had, `notes` what the run has to say, each a piece of a sentence.
+    `unseen` are rows whose signals cannot be had; `notes` what the run has to say, each a piece of it.
     """
 
     name: str

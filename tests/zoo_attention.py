@@ -50,9 +50,7 @@ class Encoder(nn.Module):
 def attend(at, row, m, x, drop=0.0):
     """Write nn.MultiheadAttention's self-attention."""
     q, k, v = hs = F.linear(x, m.in_proj_weight, m.in_proj_bias).chunk(3, -1)
-    at.gates(
-        row, [(h, "identity") for h in hs], weights=[m.in_proj_weight], biases=[m.in_proj_bias]
-    )
+    at.gates(row, [(h, "identity") for h in hs], weights=[m.in_proj_weight], biases=[m.in_proj_bias])
     if drop:
         h = F.scaled_dot_product_attention(heads(q, 2), heads(k, 2), heads(v, 2), dropout_p=drop)
         h = h.transpose(1, 2).flatten(2)
@@ -154,7 +152,9 @@ class RMSNorm(nn.Module):
         self.eps, self.weight = eps, nn.Parameter(torch.ones(dim))
 
     def forward(self, x):
-        return self.weight * (x.float() * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + self.eps)).type_as(x)
+        return self.weight * (
+            x.float() * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + self.eps)
+        ).type_as(x)
 
 
 class Llama(nn.Module):
@@ -173,7 +173,9 @@ class Llama(nn.Module):
         x = self.tok(words)
         n = self.norm1(x)
         q = self.wq(n).view(*words.shape, 2, 6).transpose(1, 2)
-        k, v = (w(n).view(*words.shape, 1, 6).transpose(1, 2).expand(-1, 2, -1, -1) for w in (self.wk, self.wv))
+        k, v = (
+            w(n).view(*words.shape, 1, 6).transpose(1, 2).expand(-1, 2, -1, -1) for w in (self.wk, self.wv)
+        )
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.wo(y.transpose(1, 2).reshape(*words.shape, 12))
         n = self.norm2(x)
@@ -235,18 +237,12 @@ def padded(generator):
     return {"input_ids": ids * mask, "attention_mask": mask}, torch.randint(3, (16,), generator=generator)
 
 
-_INSIDE = "its inside cannot be seen"
 ANIMALS = (
     Animal("transformer encoder", Encoder, numbers(12, 6, 5), encoder()),
-    Animal("pre-norm transformer", lambda: Encoder(norm_first=True), numbers(12, 6, 5), encoder(norm_first=True)),
     Animal(
-        "transformer with dropout",
-        lambda: Encoder(dropout=0.1),
-        numbers(12, 6, 5),
-        encoder(0.1),
-        unseen=("encoder.layers.0.self_attn", "encoder.layers.1.self_attn"),
-        notes=(f"encoder.layers.0.self_attn: {_INSIDE}", f"encoder.layers.1.self_attn: {_INSIDE}"),
+        "pre-norm transformer", lambda: Encoder(norm_first=True), numbers(12, 6, 5), encoder(norm_first=True)
     ),
+    Animal("transformer with dropout", lambda: Encoder(dropout=0.1), numbers(12, 6, 5), encoder(0.1)),
     Animal("gpt", lambda: Gpt(fast=True), next_words(6, 8, words=16), gpt("gelu")),
     Animal("gpt with its own gelu", lambda: Gpt(fast=False), next_words(6, 8, words=16), gpt("NewGELU")),
     Animal("llama", Llama, next_words(6, 8, words=16), llama),

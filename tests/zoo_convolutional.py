@@ -6,6 +6,7 @@ import torch
 from animal import Animal, numbers
 from torch import nn
 from torch.nn import functional as F
+from zoo_plain import he
 
 
 def conv(x, m, **more):
@@ -59,7 +60,9 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(n_out)
         self.downsample = None
         if stride != 1 or n_in != n_out:
-            self.downsample = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+            self.downsample = nn.Sequential(
+                nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out)
+            )
 
     def forward(self, x):
         identity = x
@@ -74,7 +77,11 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv1, self.bn1, self.relu = nn.Conv2d(1, 6, 3, 1, 1, bias=False), nn.BatchNorm2d(6), nn.ReLU(True)
+        self.conv1, self.bn1, self.relu = (
+            nn.Conv2d(1, 6, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(6),
+            nn.ReLU(True),
+        )
         self.layer1 = BasicBlock(6, 6)
         self.layer2 = BasicBlock(6, 8, 2)
         self.avgpool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(8, 3)
@@ -163,10 +170,12 @@ def pictures(generator):
 
 def everything():
     return nn.Sequential(
-        nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Dropout2d(0.0),
+        nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(inplace=True), nn.MaxPool2d(2),
+        nn.Dropout2d(0.0),
         nn.Conv2d(6, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.GELU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
         nn.Linear(32, 16), nn.LayerNorm(16), nn.SiLU(),
-        nn.Linear(16, 16), nn.Softplus(), nn.Dropout(0.0), nn.Linear(16, 16), nn.Hardswish(), nn.Linear(16, 3),
+        nn.Linear(16, 16), nn.ELU(), nn.Dropout(0.0),
+        nn.Linear(16, 16), nn.Hardswish(), nn.Linear(16, 3),
     )  # fmt: skip
 
 
@@ -176,7 +185,7 @@ def everything_by_hand(m, x, at):
     x = at.put("5", z, "gelu", of=m[5], axis=1)
     x = F.adaptive_avg_pool2d(x, 2).flatten(1)
     x = at.put("10", F.layer_norm(linear(x, m[10]), (16,), m[11].weight, m[11].bias), "silu", of=m[10])
-    x = at.put("13", linear(x, m[13]), "softplus", of=m[13])
+    x = at.put("13", linear(x, m[13]), "elu", of=m[13])
     x = at.put("16", linear(x, m[16]), "Hardswish", of=m[16])
     return at.put("18", linear(x, m[18]), of=m[18])
 
@@ -207,13 +216,13 @@ def dense(m, x, at):
 
 
 class SqueezeExcite(nn.Module):
-    """Hu et al. 2018."""
+    """Hu et al. 2018, with SiLU as in EfficientNet."""
 
     def __init__(self, channels, reduction=2):
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Sequential(
-            nn.Linear(channels, channels // reduction, bias=False), nn.ReLU(inplace=True),
+            nn.Linear(channels, channels // reduction, bias=False), nn.SiLU(inplace=True),
             nn.Linear(channels // reduction, channels, bias=False), nn.Sigmoid(),
         )  # fmt: skip
 
@@ -237,7 +246,7 @@ class Squeezed(nn.Module):
 def squeezed(m, x, at):
     one, two = m.se.fc[0], m.se.fc[2]
     x = at.put("conv", batch_norm(conv(x, m.conv), m.bn), "relu", of=m.conv, axis=1)
-    s = at.put("se.fc.0", x.mean((2, 3)) @ one.weight.T, "relu", of=one)
+    s = at.put("se.fc.0", x.mean((2, 3)) @ one.weight.T, "silu", of=one)
     s = at.put("se.fc.2", s @ two.weight.T, "sigmoid", of=two)
     x = at.put("last", conv(x * s[:, :, None, None], m.last), "relu", of=m.last, axis=1)
     return at.put("head", linear(x.mean((2, 3)), m.head), of=m.head)
@@ -296,7 +305,7 @@ ANIMALS = (
     Animal("resnet", ResNet, numbers(16, 1, 8, 8), resnet),
     Animal("pre-activation resnet", PreActivation, numbers(16, 1, 8, 8), pre_activation),
     Animal("u-net", UNet, pictures, unet),
-    Animal("sequential of everything", everything, numbers(16, 1, 8, 8), everything_by_hand),
+    Animal("sequential of everything", lambda: he(everything()), numbers(16, 1, 8, 8), everything_by_hand),
     Animal("densenet", Dense, numbers(16, 1, 8, 8), dense),
     Animal("squeeze and excitation", Squeezed, numbers(16, 1, 8, 8), squeezed),
     Animal("mobile", Mobile, numbers(16, 1, 8, 8), mobile),

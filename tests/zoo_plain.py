@@ -11,29 +11,35 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 
+def he(model):
+    """Initialize as He et al. 2015: PyTorch's own start makes gradients vanish within five ReLU layers."""
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            nn.init.kaiming_normal_(module.weight)
+    return model
+
+
 class Functional(nn.Module):
     """Every way to call an activation without a module."""
 
     def __init__(self):
         super().__init__()
         self.fc1, self.fc2, self.fc3 = nn.Linear(12, 16), nn.Linear(16, 16), nn.Linear(16, 16)
-        self.fc4, self.fc5, self.out = nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 3)
+        self.fc4, self.out = nn.Linear(16, 16), nn.Linear(16, 3)
 
     def forward(self, x):
-        x = F.relu(self.fc1(x))
+        x = F.leaky_relu(input=self.fc1(x))
         x = torch.tanh(self.fc2(x))
-        x = self.fc3(x).relu()
-        x = F.dropout(self.fc4(x), 0.0).sigmoid()
-        x = F.leaky_relu(input=self.fc5(x))
+        x = F.dropout(self.fc3(x), 0.0).relu()
+        x = self.fc4(x).sigmoid()
         return self.out(x)
 
 
 def functional(m, x, at):
-    x = at.put("fc1", x @ m.fc1.weight.T + m.fc1.bias, "relu", of=m.fc1)
+    x = at.put("fc1", x @ m.fc1.weight.T + m.fc1.bias, "leaky_relu", of=m.fc1)
     x = at.put("fc2", x @ m.fc2.weight.T + m.fc2.bias, "tanh", of=m.fc2)
     x = at.put("fc3", x @ m.fc3.weight.T + m.fc3.bias, "relu", of=m.fc3)
     x = at.put("fc4", x @ m.fc4.weight.T + m.fc4.bias, "sigmoid", of=m.fc4)
-    x = at.put("fc5", x @ m.fc5.weight.T + m.fc5.bias, "leaky_relu", of=m.fc5)
     return at.put("out", x @ m.out.weight.T + m.out.bias, of=m.out)
 
 
@@ -140,11 +146,11 @@ class Mixture(nn.Module):
         self.gate = nn.Linear(12, 4)
         self.experts = nn.ModuleList(Expert(12) for _ in range(4))
         self.head = nn.Linear(12, 3)
-        self.gate.bias.data[2:] = -50.0
+        self.register_buffer("off", torch.tensor([False, False, True, True]))
 
     def forward(self, x):
         x = torch.tanh(self.inner(x))
-        share, choice = torch.softmax(self.gate(x), dim=-1).max(dim=-1)
+        share, choice = torch.softmax(self.gate(x).masked_fill(self.off, -1e9), dim=-1).max(dim=-1)
         out = torch.zeros_like(x)
         for number, expert in enumerate(self.experts):
             chosen = (choice == number).nonzero().squeeze(1)
@@ -158,7 +164,7 @@ class Mixture(nn.Module):
 def mixture(m, x, at):
     x = at.put("inner", F.linear(x, m.inner.weight, m.inner.bias), "tanh", of=m.inner)
     scores = at.put("gate", F.linear(x, m.gate.weight, m.gate.bias), of=m.gate)
-    share, choice = scores.softmax(-1).max(-1)
+    share, choice = scores[:, :2].softmax(-1).max(-1)
     out = torch.zeros_like(x)
     for k in range(2):
         up, down = m.experts[k].up, m.experts[k].down
@@ -189,7 +195,9 @@ def siamese(m, x, at):
         h = at.put("encoder.0", F.linear(side, one.weight, one.bias), "relu", of=one)
         codes.append(at.put("encoder.2", F.linear(h, two.weight, two.bias), "tanh", of=two))
     a, b = codes
-    return at.put("head", F.linear(torch.cat([(a - b).abs(), a * b], 1), m.head.weight, m.head.bias), of=m.head)
+    return at.put(
+        "head", F.linear(torch.cat([(a - b).abs(), a * b], 1), m.head.weight, m.head.bias), of=m.head
+    )
 
 
 def two_inputs(generator):
@@ -290,7 +298,13 @@ def normed(m, x, at):
 
 def backbone():
     model = nn.Sequential(
-        nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 3)
+        nn.Linear(8, 16),
+        nn.ReLU(),
+        nn.Linear(16, 16),
+        nn.ReLU(),
+        nn.Linear(16, 16),
+        nn.Tanh(),
+        nn.Linear(16, 3),
     )
     model[0].requires_grad_(False)
     model[2].requires_grad_(False)
@@ -438,14 +452,14 @@ def autocast(m, x, at):
 
 
 def small(dtype=torch.float32):
-    return nn.Sequential(
-        nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 3)
-    ).to(dtype)
+    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 3)).to(
+        dtype
+    )
 
 
 ANIMALS = (
-    Animal("functional", Functional, numbers(32, 12), functional),
-    Animal("in place", InPlace, numbers(32, 16), in_place),
+    Animal("functional", lambda: he(Functional()), numbers(32, 12), functional),
+    Animal("in place", lambda: he(InPlace()), numbers(32, 16), in_place),
     Animal("tied words", Wordy, tokens(32, 5, words=20, classes=20), tied),
     Animal("weights written out", Written, numbers(32, 10), written),
     Animal(
@@ -453,7 +467,9 @@ ANIMALS = (
         Mixture,
         numbers(40, 8),
         mixture,
-        notes=("not executed, so not in the table: experts.2.up, experts.2.down, experts.3.up, experts.3.down",),
+        notes=(
+            "not executed, so not in the table: experts.2.up, experts.2.down, experts.3.up, experts.3.down",
+        ),
     ),
     Animal("siamese", Siamese, two_inputs, siamese),
     Animal("returns a tuple", lambda: Returning("tuple"), numbers(24, 7), returning),
@@ -469,7 +485,13 @@ ANIMALS = (
         notes=("0: no gradient reaches", "2: no gradient reaches"),
         findings=("frozen",),
     ),
-    Animal("control flow", Winding, numbers(24, 8), winding, notes=("not executed, so not in the table: left, late",)),
+    Animal(
+        "control flow",
+        Winding,
+        numbers(24, 8),
+        winding,
+        notes=("not executed, so not in the table: left, late",),
+    ),
     Animal("checkpoint", Checkpointed, numbers(24, 8), checkpointed),
     Animal("sparse and bilinear", Sparse, tokens(24, 4, words=30, classes=3), sparse),
     Animal("own function", Custom, numbers(24, 8), custom),

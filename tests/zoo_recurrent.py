@@ -34,7 +34,12 @@ class Walk:
     def lstm(self, x, h, c):
         self.pieces.append([])
         i, f, g, o = (x @ self.w[0].T + self.w[2] + h @ self.w[1].T + self.w[3]).chunk(4, 1)
-        i, f, g, o = self.gate(i, "sigmoid"), self.gate(f, "sigmoid"), self.gate(g, "tanh"), self.gate(o, "sigmoid")
+        i, f, g, o = (
+            self.gate(i, "sigmoid"),
+            self.gate(f, "sigmoid"),
+            self.gate(g, "tanh"),
+            self.gate(o, "sigmoid"),
+        )
         c = f * c + i * g
         return o * torch.tanh(c), c
 
@@ -55,7 +60,11 @@ def mark(at, row, walks, m):
     from spots import Spot
 
     names = [n for n, _ in m.named_parameters()]
-    spot = Spot(-1, [m.get_parameter(n) for n in names if "weight" in n], [m.get_parameter(n) for n in names if "bias" in n])
+    spot = Spot(
+        -1,
+        [m.get_parameter(n) for n in names if "weight" in n],
+        [m.get_parameter(n) for n in names if "bias" in n],
+    )
     steps = [walk.pieces[::-1] if walk.back else walk.pieces for walk in walks]
     for at_step in zip(*steps, strict=True):
         spot.calls.append([piece for track in at_step for piece in track])
@@ -124,7 +133,12 @@ def bidirectional(m, x, at):
     for layer in range(2):
         tracks = []
         for back in (False, True):
-            walk, h, c, outs = Walk(m.rnn, layer, back=back), torch.zeros(len(x), 6), torch.zeros(len(x), 6), {}
+            walk, h, c, outs = (
+                Walk(m.rnn, layer, back=back),
+                torch.zeros(len(x), 6),
+                torch.zeros(len(x), 6),
+                {},
+            )
             for t in reversed(range(x.shape[1])) if back else range(x.shape[1]):
                 h, c = walk.lstm(x[:, t], h, c)
                 outs[t] = h
@@ -231,7 +245,7 @@ def hand_lstm(m, x, at):
 class Highway(nn.Module):
     """Srivastava et al. 2015: gates decide how much of a layer's input goes on."""
 
-    def __init__(self, width=16, depth=3):
+    def __init__(self, width=16, depth=2):
         super().__init__()
         self.inner = nn.Linear(8, width)
         self.nonlinear = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
