@@ -597,7 +597,7 @@ class Probe:
         """Forget the passes that no backward pass came through; tell whether one is left."""
         passes = {call.passed for capture in self.captures for call in capture.called if call.got_gradient}
         if len(passes) == self.passes:
-            return True
+            return bool(passes)
         for capture in self.captures:
             capture.keep_passes(passes)
         return bool(passes)

@@ -215,7 +215,8 @@ class Watch:
         """
         if self._is_due:
             value = loss.detach() if isinstance(loss, torch.Tensor) else loss
-            self._record(float(value), _scale_of(scaler), _accuracy(outputs, targets))
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # results, not faults
+                self._record(float(value), _scale_of(scaler), _accuracy(outputs, targets))
             if self._found != self._entrances:
                 # Another way into the model than last time: be there for all of them next time.
                 self._entrances = set() if self._entrances else self._found
