@@ -129,6 +129,8 @@ def as_matrix(values: torch.Tensor, units: int, axis: int) -> torch.Tensor:
 
     `axis` is where units lie in the layer's own output; after a change of shape they are looked for.
     """
+    if values.dim() == 2 and axis == -1:
+        return values
     if values.dim() == 0:
         return values.reshape(1, 1)
     if values.dim() < -axis or values.shape[axis] != units:
@@ -290,6 +292,11 @@ class Capture:
         called = [call for call in self.calls if call.seen.tensor.numel()]
         with_pieces = [call for call in called if call.pieces]
         return self.rows((with_pieces or called)[0]).phis
+
+    @property
+    def activations(self) -> str:
+        """The names of its activations, as far as they are told without looking at numbers."""
+        return "+".join(piece.phi.name for call in self.calls for piece in call.pieces)
 
     def needs_gradient(self) -> bool:
         """Whether an error signal is to come here at all."""

@@ -58,8 +58,8 @@ def _exploding_words(view: View, breach: Breach, layer: str) -> str:
         return f"The error signal at {layer} is too large for a float32 number."
     if breach.metric == "time_ratio":
         return (
-            f"The error signal of {layer} is {scientific(breach.value)} times as large at its first "
-            "time step as at its last one: its recurrent weights multiply it at every step on the way back in time. "
+            f"The error signal of {layer} is {scientific(breach.value)} times as large at its first time "
+            "step as at its last one: its recurrent weights multiply it at every step on the way back. "
             "Smaller or orthogonal recurrent weights, or clipping, keep it in bounds."
         )
     return (

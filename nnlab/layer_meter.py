@@ -52,7 +52,7 @@ def norms(tensors: Sequence[torch.Tensor | None]) -> Array:
         numbers = stacked.numpy()
         squares = dots(numbers, numbers)
         found[places], trusted[places] = np.sqrt(squares), fits(squares)
-    for place in np.flatnonzero(~trusted):
+    for place in np.flatnonzero(~trusted).tolist():
         found[place] = norm(tensors[place])
     return found
 
@@ -63,7 +63,7 @@ def moments(tensors: Sequence[torch.Tensor | None]) -> tuple[Array, Array]:
     trusted = np.zeros(len(tensors), dtype=bool)
     for places, stacked in _alike(tensors):
         mean[places], std[places], trusted[places] = _moments_of_rows(stacked)
-    for place in np.flatnonzero(~trusted):
+    for place in np.flatnonzero(~trusted).tolist():
         values = tensors[place]
         if values is not None and values.numel():
             mean[place], std[place] = _carefully(values)
@@ -86,10 +86,13 @@ def _carefully(values: torch.Tensor) -> tuple[float, float]:
 
 
 class LayerMeter:
-    """Measures the batch metrics of the layers of one pass, as `measure_layers` does."""
+    """Measures the batch metrics of the layers of one pass, as `measure_layers` does.
 
-    def __init__(self, samples: Sequence[LayerSample]) -> None:
-        self._samples = samples
+    `updates` are the stds of every layer's weights before the last update, and of that update.
+    """
+
+    def __init__(self, samples: Sequence[LayerSample], updates: tuple[Array, Array] | None = None) -> None:
+        self._samples, self._updates = samples, updates
         self._metrics = layer_metrics(at_probe=False)
         if not all(math.isnan(sample.time_ratio) for sample in samples[:-1]):
             self._metrics.append(METRICS["time_ratio"])
@@ -101,9 +104,11 @@ class LayerMeter:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             self._measure_signals()
             self._measure_norms()
-        for name in ("update_ratio", "time_ratio"):
-            if name in self._of:
-                self._of[name][:] = [METRICS[name].measure(sample) for sample in self._samples]
+            if self._updates is not None:
+                before, update = self._updates
+                self._of["update_ratio"][:] = update / np.where(before > 0, before, NAN)
+        if "time_ratio" in self._of:
+            self._of["time_ratio"][:] = [sample.time_ratio for sample in self._samples]
         self._add_by_definition()
         hidden = len(self._samples) - 1
         numbers = {
@@ -116,10 +121,11 @@ class LayerMeter:
     def _measure_signals(self) -> None:
         seen = [None if sample.is_unseen else sample for sample in self._samples]
         z = [None if sample is None else sample.z for sample in seen]
-        self._of["pre_activation_mean"][:], self._of["pre_activation_std"][:] = moments(z)
         hidden = seen[:-1]
         h = [None if sample is None else sample.h for sample in hidden]
-        self._of["activation_mean"][:-1], self._of["activation_std"][:-1] = moments(h)
+        mean, std = moments(z + h)
+        self._of["pre_activation_mean"][:], self._of["pre_activation_std"][:] = mean[: len(z)], std[: len(z)]
+        self._of["activation_mean"][:-1], self._of["activation_std"][:-1] = mean[len(z) :], std[len(z) :]
         self._measure_slopes(hidden)
         finite = np.isfinite(self._of["pre_activation_mean"])
         self._by_definition |= ~finite & np.array([sample is not None for sample in seen])
@@ -160,21 +166,28 @@ class LayerMeter:
 
     def _measure_norms(self) -> None:
         samples, of = self._samples, self._of
-        delta = norms([sample.delta for sample in samples])
+        quantities = ("delta", "h_grad", "weight", "weight_grad", "bias_grad")
+        every = norms([getattr(sample, quantity) for quantity in quantities for sample in samples])
+        delta, h_grad, weight, weight_grad, bias_grad = every.reshape(len(quantities), len(samples))
         sizes = [1 if sample.delta is None else sample.delta.numel() for sample in samples]
         of["delta_norm"][:], of["delta_rms"][:] = delta, delta / np.sqrt(sizes)
-        of["activation_grad_norm"][:] = norms([sample.h_grad for sample in samples])
+        of["activation_grad_norm"][:] = h_grad
         of["backward_gain"][:-1] = delta[:-1] / delta[1:]
-        of["weight_norm"][:] = norms([sample.weight for sample in samples])
-        of["weight_grad_norm"][:] = norms([sample.weight_grad for sample in samples])
-        of["bias_grad_norm"][:] = norms([sample.bias_grad for sample in samples])
-        of["grad_to_weight"][:] = of["weight_grad_norm"] / of["weight_norm"]
+        of["weight_norm"][:], of["weight_grad_norm"][:], of["bias_grad_norm"][:] = (
+            weight,
+            weight_grad,
+            bias_grad,
+        )
+        of["grad_to_weight"][:] = weight_grad / weight
 
     def _add_by_definition(self) -> None:
         unread = [metric for metric in self._metrics if metric.name not in _READ]
+        if not unread and not self._by_definition.any():
+            return
         for metric in self._metrics:
             for place in range(len(self._samples)):
-                if self._by_definition[place] or metric in unread:
+                is_asked = self._by_definition[place] and metric.name not in ("update_ratio", "time_ratio")
+                if is_asked or metric in unread:
                     self._of[metric.name][place] = _defined(metric, self._samples[place])
 
 

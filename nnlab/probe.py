@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -62,14 +63,48 @@ _SHAPING = frozenset((
 _CUTTING = frozenset((
     "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "getitem", "narrow", "select"
 ))  # fmt: skip
+# Questions about tensors, whose answers are none.
+_ASKING = frozenset((
+    "size", "dim", "ndimension", "numel", "nelement", "stride", "is_floating_point", "is_complex", "item",
+    "tolist", "numpy", "len", "bool", "int", "format", "repr", "hash", "register_hook", "retain_grad", "set",
+    "is_contiguous", "element_size", "data_ptr", "storage_offset", "get_device", "set_grad_enabled",
+))  # fmt: skip
 _ADDING = frozenset(("add", "radd", "iadd", "sub", "rsub", "isub", "subtract"))
 _SCALING = frozenset(("mul", "rmul", "imul", "multiply", "div", "truediv", "itruediv", "divide"))
 _TRANSPOSING = frozenset(("t", "transpose", "permute", "swapaxes"))
 _T_GETTER = torch.Tensor.T.__get__  # type: ignore[attr-defined]
 
 
+# Layers of torch.nn that are one call of a function with their weight, and nothing else.
+_PLAIN = {
+    nn.Linear: "linear", nn.Bilinear: "bilinear", nn.Embedding: "embedding", nn.EmbeddingBag: "embedding_bag",
+    nn.Conv1d: "conv1d", nn.Conv2d: "conv2d", nn.Conv3d: "conv3d", nn.ConvTranspose1d: "conv_transpose1d",
+    nn.ConvTranspose2d: "conv_transpose2d", nn.ConvTranspose3d: "conv_transpose3d",
+}  # fmt: skip
+
+
 def _no_check() -> None:
     pass
+
+
+@cache
+def _kind(name: str) -> str:
+    """Tell what calls of a function mean to a probe."""
+    if name == "__get__":
+        return "attribute"
+    if is_activation_name(name):
+        return "activation"
+    base = base_name(name)
+    kinds = {
+        "product": _LINEAR,
+        "norm": _NORMS,
+        "shaping": _SHAPING,
+        "cutting": _CUTTING,
+        "adding": _ADDING,
+        "scaling": _SCALING,
+        "question": _ASKING,
+    }
+    return next((kind for kind, names in kinds.items() if base in names), "other")
 
 
 def computes_weight(module: nn.Module) -> bool:
@@ -139,6 +174,33 @@ def _tensors(values: Any) -> Iterator[torch.Tensor]:
         yield from _tensors(list(values.values()))
 
 
+def _is_plain_leaf(module: nn.Module) -> bool:
+    """Whether a module may be an activation that somebody wrote: without parts and parameters."""
+    if isinstance(module, Elementwise):
+        return True
+    is_foreign = not type(module).__module__.startswith("torch.")
+    return is_foreign and not (module._modules or module._parameters or module._buffers)
+
+
+def _owners(model: nn.Module) -> dict[int, tuple[nn.Module | None, str]]:
+    """Tell which module a parameter is of, under which name; None where several share it."""
+    owners: dict[int, tuple[nn.Module | None, str]] = {}
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            owners[id(parameter)] = (None if id(parameter) in owners else module, name)
+    return owners
+
+
+def _bearing(names: Mapping[nn.Module, str]) -> dict[nn.Module, str]:
+    """Name the modules that bear weights, without the parts of fused ones."""
+    inside = {part for module in names if isinstance(module, FUSED) for part in module.modules()}
+    return {
+        module: name or type(module).__name__
+        for module, name in names.items()
+        if isinstance(module, FUSED) or (is_weighted(module) and module not in inside)
+    }
+
+
 class Probe:
     """Context manager: sees one or more forward passes of a model while it is open.
 
@@ -165,38 +227,73 @@ class Probe:
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._names = {module: name for name, module in model.named_modules()}
         self._rows: dict[str, str] = getattr(model, "nnlab_layer_names", {})
+        self._known = _owners(model)
+        self._bearing = _bearing(self._names)
+        self._own_calls: dict[int, str] = {}  # by weight, the function that its layer is a call of
+        self._sites = list(self._find_sites())
         self._sight = _Sight(self)
         self._trails: dict[int, _Trail] = {}
         self._by_storage: dict[int, list[Seen]] = {}
         self._opaque = 0  # how many modules deep the probe is that are looked at from outside only
         self._inside: list[nn.Module] = []  # weight-bearing modules under way
         self._own: dict[nn.Module, bool] = {}
-        self._known: dict[int, tuple[nn.Module, str]] | None = None
         self._transposed: dict[int, tuple[weakref.ref[torch.Tensor], torch.Tensor]] = {}
 
-    def __enter__(self) -> Probe:
-        for module in self._model.modules():
+    def _find_sites(self) -> Iterator[tuple[nn.Module, Callable[..., Any], Callable[..., Any]]]:
+        """Give the modules that need hooks, with what is done before and after them."""
+        for module in self._names:
             if isinstance(module, FUSED):
-                self._hook(module, self._enter_opaque, self._after_fused)
+                yield module, self._enter_opaque, self._after_fused
             elif is_weighted(module) and not any(map(is_weighted, list(module.modules())[1:])):
-                self._hook(module, self._before_weight, self._after_weight)
-            elif self._is_plain_leaf(module):
-                self._hook(module, self._before_own, self._after_own)
+                if self._is_one_call(module):
+                    self._own_calls[id(module.weight)] = _PLAIN[type(module)]
+                else:
+                    yield module, self._before_weight, self._after_weight
+            elif _is_plain_leaf(module):
+                yield module, self._before_own, self._after_own
+
+    def _is_one_call(self, module: nn.Module) -> bool:
+        """Whether a layer is one call of a function, whose weight says whose it is."""
+        weight = module._parameters.get("weight")
+        is_its_own = weight is not None and self._known.get(id(weight), (None, ""))[0] is module
+        return type(module) in _PLAIN and is_its_own and not module._forward_hooks
+
+    def attach(self) -> None:
+        """Put the hooks where they are needed."""
+        for module, before, after in self._sites:
+            self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+            self._handles.append(module.register_forward_hook(after, with_kwargs=True))
+
+    def detach(self) -> None:
+        """Remove every hook."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def look(self) -> None:
+        """Begin to see the calls of one forward pass."""
         self.passes += 1
+        self._opaque = 0
         self._sight.__enter__()  # type: ignore[no-untyped-call]
+
+    def look_away(self) -> None:
+        """End it; where tensors came from is forgotten."""
+        self._sight.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        self._trails.clear()
+        self._by_storage.clear()
+        self._transposed.clear()
+        self._inside.clear()
+
+    def clear(self) -> None:
+        """Forget everything that was seen."""
+        self.captures.clear()
+        self._by_row.clear()
+        self.passes = 0
+
+    def __enter__(self) -> Probe:
+        self.attach()
+        self.look()
         return self
-
-    def _hook(self, module: nn.Module, before: Callable[..., Any], after: Callable[..., Any]) -> None:
-        self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-        self._handles.append(module.register_forward_hook(after, with_kwargs=True))
-
-    @staticmethod
-    def _is_plain_leaf(module: nn.Module) -> bool:
-        """Whether a module may be an activation that somebody wrote: without parts and parameters."""
-        if isinstance(module, Elementwise):
-            return True
-        is_foreign = not type(module).__module__.startswith("torch.")
-        return is_foreign and not (module._modules or module._parameters or module._buffers)
 
     def __exit__(
         self,
@@ -204,43 +301,31 @@ class Probe:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._sight.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-        self._trails.clear()
-        self._by_storage.clear()
-        self._transposed.clear()
-        self._known = None
+        self.look_away()
+        self.detach()
 
     # What comes by.
 
     def see(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run one call of a PyTorch function, and note what it has to do with layers."""
         name = getattr(function, "__name__", "")
-        if self._opaque or (not self._trails and not self._inside and base_name(name) not in _LINEAR):
-            return self._see_before_layers(function, name, args, kwargs)
-        base = base_name(name)
-        if name == "__get__":
+        kind = _kind(name)
+        if self._opaque or kind == "question":
+            return function(*args, **kwargs)
+        if kind == "attribute":
             return self._see_attribute(function, args, kwargs)
         in_place = bool(args) and works_in_place(name, args, kwargs)
-        if is_activation_name(name) and args and isinstance(args[0], torch.Tensor):
+        if kind == "activation" and args and isinstance(args[0], torch.Tensor):
             return self._see_activation(function, name, args, kwargs, in_place=in_place)
         if in_place:
             self._save(args[0])
         if self._inside:
-            if base in _LINEAR:
-                self._see_computed_weight(base, args, kwargs)
+            if kind == "product":
+                self._see_computed_weight(base_name(name), args, kwargs)
             return function(*args, **kwargs)
-        if base in _LINEAR:
+        if kind == "product":
             return self._see_product(function, args, kwargs)
-        return self._see_other(function, base, args, kwargs)
-
-    def _see_before_layers(self, function: Any, name: str, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        result = function(*args, **kwargs)
-        if not self._opaque and base_name(name) in _TRANSPOSING:
-            self._note_transposed(args, result)
-        return result
+        return self._see_other(function, kind, args, kwargs)
 
     def _see_attribute(self, function: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         result = function(*args, **kwargs)
@@ -255,7 +340,7 @@ class Probe:
         z = args[0]
         self._count_use(z)
         parts = self._open_parts(z)
-        influences = self._merge(_tensors(args))[1]
+        influences = self._merge((z,))[1]
         before = self._seen_before(parts, z) if parts else None
         if in_place:
             self._save(z)
@@ -283,11 +368,14 @@ class Probe:
         self._leave_trail(result, (), influences)
 
     def _see_product(self, function: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        owner = next((known for t in _tensors((args, kwargs)) if (known := self._parameter(t))), None)
+        base = base_name(function.__name__)
+        given = list(_tensors(args)) + list(_tensors(kwargs))
+        owner = next((known for t in given if (known := self._parameter(t, base))), None)
         if owner is None:
-            return self._see_other(function, "", args, kwargs)
+            return self._see_other(function, "other", args, kwargs)
         module, name, weight = owner
-        inputs = [t for t in _tensors((args, kwargs)) if t is not weight]
+        self._check()
+        inputs = [t for t in given if t is not weight and not isinstance(t, nn.Parameter)]
         result = function(*args, **kwargs)
         self._take(self._capture(module, name), inputs, result)
         return result
@@ -304,31 +392,36 @@ class Probe:
                 capture.computed_weight = weakref.ref(weight)
                 capture.weight_seen.append(self._keep(weight))
 
-    def _see_other(self, function: Any, base: str, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        given = list(_tensors((args, kwargs)))
+    def _see_other(self, function: Any, kind: str, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        given = list(_tensors(args)) + list(_tensors(kwargs))
         for tensor in given:
             self._count_use(tensor)
         parts, influences = self._merge(given)
         result = function(*args, **kwargs)
-        if base in _TRANSPOSING:
+        if kind == "shaping" and given and isinstance(given[0], nn.Parameter):
             self._note_transposed(args, result)
-        kept: tuple[_Part, ...] = ()
-        if base in _NORMS:
-            kept = self._merge(given[:1])[0]
-            self._normalized(kept, given[:1], result)
-        elif base in _SHAPING:
-            kept = self._merge(given[:1])[0]
-        elif base in _CUTTING:
-            kept = tuple(replace(part, cut=True) for part in self._merge(given[:1])[0])
-        elif base in _ADDING and self._is_bias(parts, given):
-            kept = self._with_bias(parts[0].call, result)
-        elif base in _ADDING:
-            kept = tuple(replace(part, added=len(given) > 1 or part.added) for part in parts)
-        elif base in _SCALING and len(given) == 1:
-            kept = parts
-        for tensor in _tensors(result):
-            self._leave_trail(tensor, kept, influences)
+        if parts or influences:
+            kept = self._parts_after(kind, parts, given, result)
+            for tensor in _tensors(result):
+                self._leave_trail(tensor, kept, influences)
         return result
+
+    def _parts_after(
+        self, kind: str, parts: tuple[_Part, ...], given: list[torch.Tensor], result: Any
+    ) -> tuple[_Part, ...]:
+        """Give what the result of a call still comes from."""
+        first = self._merge(given[:1])[0]
+        if kind == "norm":
+            self._normalized(first, given[:1], result)
+        if kind in ("norm", "shaping"):
+            return first
+        if kind == "cutting":
+            return tuple(replace(part, cut=True) for part in first)
+        if kind == "adding" and self._is_bias(parts, given):
+            return self._with_bias(parts[0].call, result)
+        if kind == "adding":
+            return tuple(replace(part, added=len(given) > 1 or part.added) for part in parts)
+        return parts if kind == "scaling" and len(given) == 1 else ()
 
     @staticmethod
     def _is_bias(parts: tuple[_Part, ...], given: list[torch.Tensor]) -> bool:
@@ -355,7 +448,8 @@ class Probe:
         if self._inside and self._inside[-1] is module:
             self._inside.pop()
         if isinstance(output, torch.Tensor) and not self._opaque and not self._inside:
-            self._take(self._row(module), list(_tensors((args, kwargs))), output)
+            with torch._C.DisableTorchFunction():
+                self._take(self._row(module), list(_tensors((args, kwargs))), output)
 
     def _enter_opaque(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self._check()
@@ -366,6 +460,10 @@ class Probe:
         self._opaque -= 1
         if self._opaque:
             return
+        with torch._C.DisableTorchFunction():
+            self._take_fused(module, args, kwargs, output)
+
+    def _take_fused(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         call = FusedCall(module, args, kwargs, output, self._keep, self._random_state)
         call.passed = self.passes
         influences = self._merge(_tensors((args, kwargs)))[1]
@@ -381,15 +479,12 @@ class Probe:
         z = args[0] if args and isinstance(args[0], torch.Tensor) else None
         if z is None or self._opaque or not self._open_parts(z):
             return
-        if module not in self._own:
-            self._opaque += 1
-            try:
+        with torch._C.DisableTorchFunction():
+            if module not in self._own:
                 self._own[module] = isinstance(module, Elementwise) or is_own_activation(module, z)
-            finally:
-                self._opaque -= 1
-        if self._own[module]:
-            self._opaque += 1
-            self._awaited = (module, z, self._keep(z))
+            if self._own[module]:
+                self._opaque += 1
+                self._awaited = (module, z, self._keep(z))
 
     _random_state: torch.Tensor | None = None
     _awaited: tuple[nn.Module, torch.Tensor, Seen] | None = None
@@ -403,7 +498,8 @@ class Probe:
         if isinstance(output, torch.Tensor):
             own = module.name if isinstance(module, Elementwise) else type(module).__name__
             phi = Phi(own, None if isinstance(module, Elementwise) else module.forward)
-            self._activated(self._open_parts(tensor), z, output, phi, self._merge([tensor])[1])
+            with torch._C.DisableTorchFunction():
+                self._activated(self._open_parts(tensor), z, output, phi, self._merge([tensor])[1])
 
     # What is kept.
 
@@ -430,22 +526,17 @@ class Probe:
         weights = [p for p in module.parameters(recurse=False) if p.dim() >= 2]
         return parameter if len(weights) > 1 else ""
 
-    def _parameter(self, tensor: torch.Tensor) -> tuple[nn.Module, str, torch.Tensor] | None:
+    def _parameter(self, tensor: torch.Tensor, function: str) -> tuple[nn.Module, str, torch.Tensor] | None:
         """Tell whose weight a tensor is, itself or transposed."""
         entry = self._transposed.get(id(tensor))
         weight = entry[1] if entry is not None and entry[0]() is tensor else tensor
         if not isinstance(weight, nn.Parameter) or weight.dim() < 2:
             return None
-        if self._known is None:
-            self._known = {
-                id(parameter): (module, name)
-                for module in self._model.modules()
-                for name, parameter in module.named_parameters(recurse=False)
-            }
-        found = self._known.get(id(weight))
-        if found is None:
+        module, name = self._known.get(id(weight), (None, ""))
+        if module is None:
             return None
-        module, name = found
+        if weight is tensor and self._own_calls.get(id(weight)) == function:
+            return module, name, tensor
         # A weight of a layer with a row of its own that is used once more, as a tied output layer does.
         return module, "tied" if is_weighted(module) and name == "weight" else name, tensor
 
@@ -532,21 +623,22 @@ class Probe:
     def drop_passes_without_gradient(self) -> bool:
         """Forget the passes that no backward pass came through; tell whether one is left."""
         passes = {call.passed for capture in self.captures for call in capture.called if call.got_gradient}
+        if len(passes) == self.passes:
+            return bool(passes)
         for capture in self.captures:
             capture.keep_passes(passes)
         return bool(passes)
 
     @property
+    def signature(self) -> tuple[str, ...]:
+        """Tell which layers were executed with how many activations: where it is equal, so are the infos."""
+        return tuple(f"{capture.name} {capture.activations}" for capture in self.seen)
+
+    @property
     def unexecuted(self) -> list[str]:
         """The weight-bearing modules that no pass came through."""
         executed = {capture.module for capture in self.seen}
-        return [
-            name or type(module).__name__
-            for name, module in self._model.named_modules()
-            if (is_weighted(module) or isinstance(module, FUSED))
-            and module not in executed
-            and not any(isinstance(owner, FUSED) and module in owner.modules() for owner in executed)
-        ]
+        return [name for module, name in self._bearing.items() if module not in executed]
 
     def samples(self, grads: Grads | None = None) -> list[LayerSample]:
         """Give what was captured, one sample a layer from input to output.

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -22,7 +23,7 @@ from nnlab.run import LayerInfo, Run, StepRecord, is_probe_record
 from nnlab.runfile import load_run
 from nnlab.runwriter import RunWriter
 from nnlab.samples import LayerSample
-from nnlab.snapshot import check_model, is_finite, not_executed, what_is_missing
+from nnlab.snapshot import check_model, not_executed, what_is_missing
 from nnlab.user_batch import scores_of
 
 
@@ -40,7 +41,10 @@ class Watch:
         self._model, self._path, self._every = model, path, every
         self._writer = None if path is None else RunWriter(path)
         self._environment = {**describe_environment("watch"), "model": type(model).__name__, "every": every}
-        self._modules = frozenset(model.modules())
+        self._probe = Probe(model, gradients=True, on_gradient=self._in_backward)
+        self._modules, self._parameters = frozenset(model.modules()), list(model.parameters())
+        # Where passes through the model begin: known once one was seen.
+        self._entrances: set[nn.Module] = set()
         self._layers: tuple[LayerInfo, ...] = ()
         self._records: list[StepRecord] = []  # where there is no file
         self._recorded = 0
@@ -52,10 +56,11 @@ class Watch:
         self._begin_step()
 
     def _begin_step(self) -> None:
-        self._probe: Probe | None = None
+        self._probe.clear()
         self._depth = 0
         self._grads: dict[int, torch.Tensor] | None = None
         self._backward = -1
+        self._found: set[nn.Module] = set()
 
     # Copies of the model, for a moving average or on disk, are not watched.
 
@@ -136,12 +141,14 @@ class Watch:
         self._keep_weights()
         if not self._is_armed:
             self._is_armed = True
-            for module in self._modules:
+            self._probe.attach()
+            for module in self._entrances or self._modules:
                 self._handles.append(module.register_forward_pre_hook(self._open))
                 self._handles.append(module.register_forward_hook(self._shut, always_call=True))
 
     def _disarm(self) -> None:
         self._is_armed = False
+        self._probe.detach()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -155,8 +162,8 @@ class Watch:
         self._depth += 1
         if self._depth > 1 or not torch.is_grad_enabled() or torch._C._current_graph_task_id() != -1:
             return
-        self._probe = self._probe or Probe(self._model, gradients=True, on_gradient=self._in_backward)
-        self._probe.__enter__()
+        self._found.add(module)
+        self._probe.look()
         self._is_looking = True
 
     _is_looking = False
@@ -167,8 +174,7 @@ class Watch:
         self._depth -= 1
         if self._depth == 0 and self._is_looking:
             self._is_looking = False
-            assert self._probe is not None
-            self._probe.__exit__(None, None, None)
+            self._probe.look_away()
 
     def _in_backward(self) -> None:
         """Have the gradients copied when this backward pass ends, before anybody can clip them."""
@@ -179,13 +185,13 @@ class Watch:
 
     def _keep_grads(self) -> None:
         with torch.no_grad():
-            named = [(id(p), p.grad) for p in self._model.parameters() if p.grad is not None]
+            named = [(id(p), p.grad) for p in self._parameters if p.grad is not None]
             self._grads = {key: grad.clone() for key, grad in named}
 
     @torch.no_grad()
     def _keep_weights(self) -> None:
         """Copy the weights that the next update starts from, where the record after it is due."""
-        parameters = [p for p in self._model.parameters() if p.dim() >= 2 and p.is_floating_point()]
+        parameters = [p for p in self._parameters if p.dim() >= 2 and p.is_floating_point()]
         self._weights_before = {id(p): p.detach().clone() for p in parameters} if self._step else {}
 
     # Recording it.
@@ -209,7 +215,12 @@ class Watch:
         """
         if self._is_due:
             value = loss.detach() if isinstance(loss, torch.Tensor) else loss
-            self._record(float(value), _scale_of(scaler), _accuracy(outputs, targets))
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # results, not faults
+                self._record(float(value), _scale_of(scaler), _accuracy(outputs, targets))
+            if self._found != self._entrances:
+                # Another way into the model than last time: be there for all of them next time.
+                self._entrances = set() if self._entrances else self._found
+                self._disarm()
         self._step += 1
         self._begin_step()
         if self._is_on and self._status == "running":
@@ -218,41 +229,45 @@ class Watch:
     @torch.no_grad()
     def _record(self, loss: float, scales: tuple[float, float], accuracy: float) -> None:
         probe = self._probe
-        if probe is None or not probe.drop_passes_without_gradient():
+        if not probe.drop_passes_without_gradient():
             self._note(f"step {self._step}: not recorded, no backward pass came through the model")
             return
         grads = Grads(self._grads, scales[0], scales[0] if self._grads is not None else scales[1])
-        samples, seen = probe.samples(grads), probe.infos()
+        samples, seen = probe.samples(grads), self._infos()
         self._layers = self._grown(seen)
         record = self._make_record(samples, seen, self._gradient_norms(grads), Scores(loss, accuracy))
         self._add(aligned(record, seen, self._layers))
-        for note in what_is_missing(seen):
-            self._note(note)
         never = probe.unexecuted
         self._never = [name for name in never if self._never is None or name in self._never]
-        self._is_broken = not (math.isfinite(loss) and all(is_finite(p) for p in self._floating()))
+        self._is_broken = not (math.isfinite(loss) and np.isfinite(record.layers["weight_norm"]).all())
 
-    def _floating(self) -> list[torch.Tensor]:
-        return [p.detach() for p in self._model.parameters() if p.is_floating_point()]
+    def _infos(self) -> tuple[LayerInfo, ...]:
+        """Describe the layers that were executed, anew where they are others than last time."""
+        executed = self._probe.signature
+        if executed != self._signature or is_probe_record(self._recorded, last=False):
+            self._signature, self._seen = executed, self._probe.infos()
+            for note in what_is_missing(self._seen):
+                self._note(note)
+        return self._seen
+
+    _signature: tuple[str, ...] = ()
+    _seen: tuple[LayerInfo, ...] = ()
 
     def _gradient_norms(self, grads: Grads) -> list[float]:
-        found = [grads.of(parameter) for parameter in self._model.parameters()]
+        found = [grads.of(parameter) for parameter in self._parameters]
         return [float(value) for value in norms([grad for grad in found if grad is not None])]
 
     def _make_record(
         self, samples: list[LayerSample], infos: tuple[LayerInfo, ...], norms: list[float], scores: Scores
     ) -> StepRecord:
-        assert self._probe is not None
-        updated = _with_updates(
-            samples, [capture.weights for capture in self._probe.seen], self._weights_before
-        )
+        weights = [capture.weights for capture in self._probe.seen]
         batch = Measured(
-            layers=LayerMeter(updated).read(),
+            layers=LayerMeter(samples, _updates(weights, self._weights_before)).read(),
             grad_norms=norms,
-            samples=lambda: updated,
-            awaited=[sample.awaits_delta for sample in updated],
+            samples=lambda: samples,
+            awaited=[sample.awaits_delta for sample in samples],
         )
-        probed = updated if is_probe_record(self._recorded, last=False) else None
+        probed = samples if is_probe_record(self._recorded, last=False) else None
         return make_record(self._step, batch, probed, infos, scores, lambda: None)
 
     def _grown(self, seen: tuple[LayerInfo, ...]) -> tuple[LayerInfo, ...]:
@@ -274,22 +289,17 @@ class Watch:
         self._notes.setdefault(note)
 
 
-def _with_updates(
-    samples: Sequence[LayerSample],
-    weights: Sequence[Sequence[torch.Tensor]],
-    before: Mapping[int, torch.Tensor],
-) -> list[LayerSample]:
-    """Add the stds of every row's weights before the last update, and of that update."""
+def _updates(
+    weights: Sequence[Sequence[torch.Tensor]], before: Mapping[int, torch.Tensor]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Give the stds of every row's weights before the last update, and of that update."""
     if not before:
-        return list(samples)
+        return None
     old = [_joined([before.get(id(weight)) for weight in row]) for row in weights]
     new = [_joined([weight.detach() for weight in row]) for row in weights]
     moved = [None if o is None or n is None else n - o for n, o in zip(new, old, strict=True)]
-    stds = zip(moments(old)[1].tolist(), moments(moved)[1].tolist(), strict=True)
-    return [
-        replace(sample, weight_std_before=one, update_std=other)
-        for sample, (one, other) in zip(samples, stds, strict=True)
-    ]
+    stds = moments(old + moved)[1]
+    return stds[: len(old)], stds[len(old) :]
 
 
 def _joined(tensors: Sequence[torch.Tensor | None]) -> torch.Tensor | None:

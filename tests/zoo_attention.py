@@ -34,11 +34,11 @@ def mixed(q, k, v, mask=None):
 class Encoder(nn.Module):
     """nn.TransformerEncoder as its tutorial uses it, for a sequence's class."""
 
-    def __init__(self, dropout=0.0, norm_first=False):
+    def __init__(self, dropout=0.0, norm_first=False, activation="gelu"):
         super().__init__()
         self.embed = nn.Linear(5, 12)
         layer = nn.TransformerEncoderLayer(
-            12, 2, 24, dropout, activation="gelu", batch_first=True, norm_first=norm_first
+            12, 2, 24, dropout, activation=activation, batch_first=True, norm_first=norm_first
         )
         self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
         self.head = nn.Linear(12, 3)
