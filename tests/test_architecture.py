@@ -26,7 +26,7 @@ LAYERS = (
      "optimizer", "threads", "sums"),
     ("run", "presets", "engine", "columns"),
     ("runfile", "probe", "remedies", "weights", "meter", "tables", "event_file", "layer_chain",
-     "tensor_file", "checkpoint", "conversion"),
+     "tensor_file", "checkpoint", "archive", "conversion"),
     ("trajectory",),
     ("recorder", "rules"),
     ("explanations", "learner"),
@@ -58,7 +58,7 @@ TORCH_FREE = (
     "followed", "followed_charts", "brightness_words",
     "fonts", "provenance", "columns", "tables", "event_file", "report", "printout", "run_files", "folder",
     "reproduction", "reproduction_data", "reproduction_facts", "reproduction_network", "reproduction_text",
-    "layer_chain", "tensor_file", "checkpoint",
+    "layer_chain", "tensor_file", "checkpoint", "archive", "conversion",
 )  # fmt: skip
 # The command that converts .pt files unpickles them on their owner's machine: there is no other way to read
 # one. What a server reads never comes there.
