@@ -79,7 +79,7 @@ def _check_members(members: list[zipfile.ZipInfo]) -> str:
 
 
 def read_listing(path: Path) -> bytes:
-    """Give the list of tensors, the one member that torch.load interprets.
+    """Give the list of tensors, the one member whose instructions PyTorch follows.
 
     Raises:
         ConversionError: not such an archive, too large, compressed, or read differently by other readers.
