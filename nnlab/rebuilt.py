@@ -22,8 +22,9 @@ from nnlab.snapshot import diagnose
 from nnlab.tensor_file import shown
 from nnlab.threads import one_thread
 
-# A quantity of a layer is kept for every example and unit at once: 4 million are 16 MB, and there are five.
-MAX_ACTIVATIONS = 4_194_304
+# Every quantity is kept for all examples and units at once: 2 million are 8 MB, and with the gradients and
+# what the metrics make of them a run of this size takes up to 100 MB.
+MAX_ACTIVATIONS = 2_097_152
 
 
 class Rebuilt(nn.Sequential):
@@ -60,13 +61,11 @@ def _normalization(norm: Norm) -> nn.Module:
 
 
 def _layer(stage: Stage, activation: str) -> nn.Sequential:
-    parts: OrderedDict[str, nn.Module] = OrderedDict(linear=_linear(stage))
-    if stage.norm is not None and not stage.norm.is_behind:
-        parts["norm"] = _normalization(stage.norm)
-    parts["activation"] = make_activation(activation)
-    if stage.norm is not None and stage.norm.is_behind:
-        parts["norm"] = _normalization(stage.norm)
-    return nn.Sequential(parts)
+    """Make one hidden layer; the numbers of its parts tell a reader of its weights where the norm stands."""
+    parts: list[nn.Module] = [_linear(stage), make_activation(activation)]
+    if stage.norm is not None:
+        parts.insert(2 if stage.norm.is_behind else 1, _normalization(stage.norm))
+    return nn.Sequential(*parts)
 
 
 def _chosen(checkpoint: Checkpoint, activation: str | None) -> tuple[str, ...]:
@@ -107,7 +106,7 @@ def build(checkpoint: Checkpoint, activation: str | None = None) -> nn.Module:
     for number, (stage, name) in enumerate(zip(checkpoint.stages, (*chosen, None), strict=True), start=1):
         # The output is linear: no module stands for its activation.
         parts[f"layer_{number}"] = _linear(stage) if name is None else _layer(stage, name)
-        names[f"layer_{number}" + ("" if name is None else ".linear")] = stage.name or "layer"
+        names[f"layer_{number}" + ("" if name is None else ".0")] = stage.name or "layer"
     return Rebuilt(parts, names).eval()
 
 

@@ -68,6 +68,18 @@ def test_the_rebuilt_network_computes_what_the_original_does(kind: str) -> None:
         assert torch.equal(built(x), model(x))
 
 
+@pytest.mark.parametrize("kind", MODELS)
+def test_its_weights_can_be_saved_and_read_again(kind: str) -> None:
+    activation, make = MODELS[kind]
+    model = stirred(make())
+    data = nnlab.load_dataset(IRIS)
+    run = diagnose_checkpoint(read_checkpoint(save(model.state_dict()), "w"), activation, data)
+    again = build(read_checkpoint(write_checkpoint(run), "again"), activation)
+    with torch.no_grad():
+        x = torch.from_numpy(data.x_test)
+        assert torch.equal(again(x), model(x))
+
+
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_every_activation_can_be_chosen(activation: str) -> None:
     model = stirred(nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)))
