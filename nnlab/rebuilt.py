@@ -47,16 +47,14 @@ def _linear(stage: Stage) -> nn.Linear:
 
 
 def _normalization(norm: Norm) -> nn.Module:
-    is_affine = norm.weight is not None
     if norm.mean is None or norm.variance is None:
         made: nn.Module = nn.LayerNorm(norm.units, eps=EPSILON)
     else:
-        made = nn.BatchNorm1d(norm.units, eps=EPSILON, affine=is_affine)
+        made = nn.BatchNorm1d(norm.units, eps=EPSILON)
         made.running_mean = torch.from_numpy(norm.mean.copy())
         made.running_var = torch.from_numpy(norm.variance.copy())
-    if is_affine:
-        made.register_parameter("weight", _parameter(norm.weight))
-        made.register_parameter("bias", _parameter(norm.bias))
+    made.register_parameter("weight", _parameter(norm.weight))
+    made.register_parameter("bias", _parameter(norm.bias))
     return made
 
 

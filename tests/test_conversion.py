@@ -198,11 +198,11 @@ def hashed_tuples() -> bytes:
     return listing + b"K\x01s."
 
 
-def repeated_dicts() -> bytes:
+def repeated_dicts(use: bytes) -> bytes:
     """Ten thousand dicts, each made of the same list of pairs."""
     pairs = b"(" + b"".join(b"J" + struct.pack("<i", n) + b"K\x00\x86" for n in range(20_000)) + b"e"
     listing = b"\x80\x02]q\x00" + pairs + b"\x85q\x01ccollections\nOrderedDict\nq\x02]("
-    return listing + b"h\x02h\x01R" * 10_000 + b"e."
+    return listing + (b"h\x02" + use + b"R") * 10_000 + b"e."
 
 
 def repeated_attributes() -> bytes:
@@ -218,6 +218,7 @@ def bomb(kind: str, path: Path) -> str:
     contents: dict[str, tuple[Any, str]] = {
         "expanded": ({"w": torch.zeros(1).expand(40_000, 50_000)}, "more elements than the file holds"),
         "overlapping": ({"w": torch.zeros(99).as_strided((50, 50), (1, 1))}, "more elements than"),
+        "repeated rows": ({"w": large.as_strided((2, 50), (0, 1))}, "more elements than"),
         "one storage, many names": ({f"w{n}": large for n in range(100)}, "its tensors take 100,000,000"),
         "laugh": ({"w": nested(9)}, "is a list, not a tensor"),
         "laugh at the top": (nested(9), "holds a list"),
@@ -232,7 +233,8 @@ def bomb(kind: str, path: Path) -> str:
         "deep": (b"\x80\x02" + b"]" * 1_000_000 + b"a" * 999_999 + b".", "at most 1,000,000"),
         "less deep": (b"\x80\x02" + b"]" * 400_000 + b"a" * 399_999 + b".", "more than 120,000 instructions"),
         "hashed tuples": (hashed_tuples(), "more than 200 values"),
-        "repeated dicts": (repeated_dicts(), "in a way that no state dict needs"),
+        "repeated dicts": (repeated_dicts(b"h\x01"), "in a way that no state dict needs"),
+        "repeated lists": (repeated_dicts(b"h\x00\x85"), "in a way that no state dict needs"),
         "repeated attributes": (repeated_attributes(), "in a way that no state dict needs"),
         "bytearray": (b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.", "builtins.bytearray"),
         "underflow": (b"\x80\x02s.", "damaged"),
@@ -260,8 +262,8 @@ def bomb(kind: str, path: Path) -> str:
 
 
 KINDS = (
-    "expanded", "overlapping", "one storage, many names", "laugh", "laugh at the top", "too many tensors",
-    "meta", "sparse", "deep", "less deep", "hashed tuples", "repeated dicts",
+    "expanded", "overlapping", "repeated rows", "one storage, many names", "laugh", "laugh at the top",
+    "too many tensors", "meta", "sparse", "deep", "less deep", "hashed tuples", "repeated dicts", "repeated lists",
     "repeated attributes", "bytearray", "underflow", "nothing", "packed", "packed far beyond",
     "packed a little", "many members",
 )  # fmt: skip
@@ -305,12 +307,19 @@ def test_archives_that_two_readers_read_differently_are_refused(tmp_path: Path) 
     place = good.index(b"PK\x06\x07") + 8
     path.write_bytes(good[:place] + struct.pack("<Q", 4) + good[place + 8 :])
     assert "directory" in refusal(path)
-    for twin in ("good/data.pkl", "GOOD/DATA.PKL", "good/constants.pkl"):
+    # Without the 64-bit kind: the directory's place is stated as if nothing stood before it.
+    plain = [rewritten(tmp_path / name, zipfile.ZIP_STORED).read_bytes() for name in ("evil.pt", "good.pt")]
+    for content in (plain[0] + plain[1], plain[1] + plain[0]):
+        path.write_bytes(content)
+        assert "directory" in refusal(path)
+    twins = {"good/data.pkl": "same name", "GOOD/DATA.PKL": "same name", "good/data/0": "same name",
+             "good/constants.pkl": "TorchScript"}  # fmt: skip
+    for twin, part in twins.items():
         path.write_bytes(good)
         with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the name is there already
             archive.writestr(twin, b"N.")
-        refusal(path)
+        assert part in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +358,7 @@ def test_damaged_files_are_one_sentence_or_right(tmp_path: Path) -> None:
     good = saved(tmp_path / "m.pt", MLP.state_dict()).read_bytes()
     path = tmp_path / "damaged.pt"
     refused = 0
-    for number in range(400):
+    for number in range(200):
         damaged = bytearray(good)
         for _ in range(draws.choice((1, 3, 20))):
             damaged[draws.randrange(len(damaged))] = draws.randrange(256)
@@ -358,7 +367,7 @@ def test_damaged_files_are_one_sentence_or_right(tmp_path: Path) -> None:
             convert(path)
         except ConversionError:
             refused += 1
-    assert 150 < refused < 400
+    assert 70 < refused < 200
 
 
 def test_the_listing_of_every_kind_of_file_is_followed_as_unpickling_does(tmp_path: Path) -> None:
