@@ -264,8 +264,8 @@ def bomb(kind: str, path: Path) -> str:
 KINDS = (
     "expanded", "overlapping", "repeated rows", "one storage, many names", "laugh", "laugh at the top",
     "too many tensors", "meta", "sparse", "deep", "less deep", "hashed tuples", "repeated dicts",
-    "repeated lists", "repeated attributes", "bytearray", "underflow", "nothing", "packed", "packed far beyond",
-    "packed a little", "many members",
+    "repeated lists", "repeated attributes", "bytearray", "underflow", "nothing", "packed",
+    "packed far beyond", "packed a little", "many members",
 )  # fmt: skip
 
 
