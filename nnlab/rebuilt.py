@@ -145,28 +145,32 @@ def diagnose_checkpoint(
     Raises:
         ValueError: weights and data do not fit, an unknown activation or loss; one sentence says why.
     """
+    dataset = shown(dataset)
     _check(checkpoint, data, loss, dataset)
     x, y = _examples(checkpoint, data)
-    chosen = dict.fromkeys(_chosen(checkpoint, activation))
+    chosen = ", ".join(dict.fromkeys(_chosen(checkpoint, activation)))
+    model = build(checkpoint, activation)
     with one_thread():
         # Copied: NumPy's arrays may be read-only, which torch warns of.
-        run = diagnose(
-            build(checkpoint, activation), torch.from_numpy(x.copy()), torch.from_numpy(y.copy()), loss
-        )
-    name = shown(checkpoint.name)
-    said = [
-        f"Weights of {name} (sha256 {checkpoint.sha256}) with {', '.join(chosen)}, in evaluation mode, on "
+        run = diagnose(model, torch.from_numpy(x.copy()), torch.from_numpy(y.copy()), loss)
+    said = _sources(checkpoint, chosen, data, dataset, loss)
+    note = (
+        f"Weights of {said['weights_file']} (sha256 {checkpoint.sha256}) with {chosen}, in evaluation mode, on "
         f"{len(x):,} training examples of {dataset}; loss {loss}."
-    ]
-    environment = {
-        **run.environment,
+    )
+    notes = (note, *checkpoint.notes, *data.notes, *run.notes)
+    return replace(run, environment={**run.environment, **said}, notes=notes)
+
+
+def _sources(checkpoint: Checkpoint, chosen: str, data: Data, dataset: str, loss: str) -> dict[str, str]:
+    """Say what the numbers were made of, for the run's environment."""
+    name = shown(checkpoint.name)
+    return {
         "model": name,
         "weights_file": name,
         "weights_sha256": checkpoint.sha256,
-        "activation": ", ".join(chosen),
+        "activation": chosen,
         "dataset": dataset,
         "dataset_sha256": data.sha256,
         "loss": loss,
     }
-    notes = (*said, *checkpoint.notes, *data.notes, *run.notes)
-    return replace(run, environment=environment, notes=notes)
