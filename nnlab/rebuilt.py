@@ -155,8 +155,8 @@ def diagnose_checkpoint(
         run = diagnose(model, torch.from_numpy(x.copy()), torch.from_numpy(y.copy()), loss)
     said = _sources(checkpoint, chosen, data, dataset, loss)
     note = (
-        f"Weights of {said['weights_file']} (sha256 {checkpoint.sha256}) with {chosen}, in evaluation mode, on "
-        f"{len(x):,} training examples of {dataset}; loss {loss}."
+        f"Weights of {said['weights_file']} (sha256 {checkpoint.sha256}) with {chosen}, in evaluation mode, "
+        f"on {len(x):,} training examples of {dataset}; loss {loss}."
     )
     notes = (note, *checkpoint.notes, *data.notes, *run.notes)
     return replace(run, environment={**run.environment, **said}, notes=notes)
