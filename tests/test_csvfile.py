@@ -10,7 +10,7 @@ import pytest
 
 import nnlab
 from nnlab.csvfile import MAX_BYTES, MAX_COLUMNS, MAX_ROWS
-from nnlab.datasets import Data
+from nnlab.datasets import TARGET_SCALED, Data
 
 ROWS = 40
 GOOD = "a,b,y\n" + "".join(f"{i},{i * i % 7},{'no' if i % 2 else 'yes'}\n" for i in range(ROWS))
@@ -60,7 +60,10 @@ def test_a_numeric_target_with_mse_makes_a_regression(load: Load) -> None:
     data = load(NUMERIC, loss="mse")
     assert (data.task, data.classes, data.n_outputs) == ("regression", (), 1)
     assert data.y_train.dtype == np.float32
-    assert sorted(np.concatenate([data.y_train, data.y_test])) == [i / 8 for i in range(ROWS)]
+    assert (data.y_train.mean(), data.y_train.std()) == pytest.approx((0, 1), abs=1e-6)
+    found = np.sort(np.concatenate([data.y_train, data.y_test]))
+    assert np.corrcoef(found, np.arange(ROWS) / 8)[0, 1] == pytest.approx(1)
+    assert any(note.startswith(TARGET_SCALED) for note in data.notes)
 
 
 def test_text_labels_with_mse_make_a_classification(load: Load) -> None:
@@ -102,7 +105,7 @@ def test_rows_with_missing_or_infinite_numbers_are_left_out_and_counted(load: Lo
 def test_rows_without_a_finite_number_to_predict_are_left_out_and_counted(load: Load, target: str) -> None:
     data = load(f"{NUMERIC}1,2,{target}\n", loss="mse")
     assert (data.task, len(_values(data))) == ("regression", ROWS)
-    assert "1 rows" in data.notes[0]
+    assert "1 row " in data.notes[0]
 
 
 @pytest.mark.parametrize("number", ["0.1", "7", "1e-300", "123456.789"])
