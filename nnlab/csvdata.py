@@ -18,6 +18,12 @@ MIN_ROWS = 10
 SHOWN_NAMES = 20  # of columns, in a sentence
 
 
+def names_in_words(names: tuple[str, ...]) -> str:
+    """List columns in a sentence."""
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(repr(shown_name(name)) for name in names[:SHOWN_NAMES]) + more
+
+
 def _allowed(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
     return ", ".join(shown_name(name) for name in names[:SHOWN_NAMES]) + more

@@ -115,9 +115,8 @@ def _has_decimal_commas(cells: Cells, name: str) -> bool:
 def _notes(cells: Cells, unnamed: int, *, has_commas: bool) -> tuple[str, ...]:
     notes = []
     if cells.separator != ",":
-        notes.append(f"{SEPARATED_BY} {SEPARATORS[cells.separator]}")
-    if has_commas:
-        notes.append(DECIMAL_COMMAS)
+        decimals = f", {DECIMAL_COMMAS}" if has_commas else ""
+        notes.append(f"{SEPARATED_BY} {SEPARATORS[cells.separator]}{decimals}")
     if unnamed:
         notes.append(f"{unnamed} {'column' if unnamed == 1 else 'columns'} without a name left out")
     return tuple(notes)

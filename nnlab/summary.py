@@ -112,11 +112,6 @@ def _accuracy_tile(run: Run, step: int) -> Tile:
     )
 
 
-def has_accuracy(run: Run) -> bool:
-    """Whether the run says a share classified right: where numbers are predicted there is none."""
-    return not all(np.isnan(run.series(name)[1]).all() for name in ("accuracy", "test_accuracy"))
-
-
 def _loss_tile(run: Run, step: int) -> Tile:
     values = _upto(run, "test_loss", step)
     training = float(_upto(run, "loss", step)[-1])
@@ -132,6 +127,6 @@ def _loss_tile(run: Run, step: int) -> Tile:
 
 def tiles(run: Run, step: int) -> list[Tile]:
     """Give the four numbers of a run at a step."""
-    last = _accuracy_tile if has_accuracy(run) or not len(run.series("test_loss")[1]) else _loss_tile
+    last = _loss_tile if run.predicts_numbers else _accuracy_tile
     makers = (_signal_tile, _saturation_tile, _dead_tile, last)
     return [make(run, step) for make in makers]
