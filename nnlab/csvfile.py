@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,8 +83,17 @@ def decode(content: bytes, name: str, limits: Limits = FILE_LIMITS) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def _lines(text: str) -> Iterator[str]:
+    """Give the lines with their ends, one at a time: a StringIO takes four bytes a character."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
+
+
 def _first_row(text: str, separator: str) -> list[str]:
-    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
+    reader = csv.reader(_lines(text), delimiter=separator, strict=True)
     try:
         return next((row for row in reader if row), [])
     except csv.Error:
@@ -177,7 +185,7 @@ def read_cells(text: str, name: str, limits: Limits = FILE_LIMITS, separator: st
     Raises:
         ValueError: too large, or not a table with distinct column names.
     """
-    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
+    reader = csv.reader(_lines(text), delimiter=separator, strict=True)
     try:
         header = [cell.strip() for cell in next((row for row in reader if row), [])]
         _check_header(name, header, limits)
