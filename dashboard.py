@@ -54,7 +54,7 @@ def header(problem: str) -> None:
             for page, label in LESSONS.items():
                 st.page_link(page, label=label, icon=":material/science:")
         run = runs.shown()
-        share("" if run is None else in_words(run.environment))
+        share("" if run is None else in_words(run.environment), needs_file=config.dataset == "csv")
     st.markdown(f"#### {config.words}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(

@@ -90,7 +90,8 @@ def _numbers(column: Column, field: str) -> np.ndarray:
 def _check_rows(table: Table, usable: int, columns: list[Column]) -> None:
     if usable >= MIN_ROWS:
         return
-    why = f"{usable} complete rows; at least {MIN_ROWS} are needed"
+    rows = "1 complete row" if usable == 1 else f"{usable} complete rows"
+    why = f"{rows}; at least {MIN_ROWS} are needed"
     emptiest = max(columns, key=lambda column: column.missing)
     if table.rows >= MIN_ROWS and emptiest.missing:
         why += f" (column {shown_name(emptiest.name)!r} has no value in {emptiest.missing} of {table.rows})"
@@ -178,6 +179,11 @@ def in_words(data: Data) -> str:
     train, test = len(data.x_train), len(data.x_test)
     features = "1 feature" if data.n_features == 1 else f"{data.n_features} features"
     rows = f"{train + test:,} rows ({train:,} to learn from, {test:,} to test), {features}"
+    constant = tuple(
+        name for name, column in zip(data.feature_names, data.x_train.T, strict=True) if not column.any()
+    )
+    if constant:
+        rows += f" (constant, so of no use: {names_in_words(constant)})"
     if data.task == "regression":
         return f"Regression: a number is predicted. {rows}."
     shown = ", ".join(shown_name(name) for name in data.classes[:SHOWN_NAMES])

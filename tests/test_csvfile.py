@@ -313,7 +313,7 @@ ODD: dict[str, tuple[str | bytes, dict[str, object], object]] = {
     "200,000 columns": (_wide(200_000), {}, "at most 256"),
     "empty": ("", {}, "needs a header line"),
     "a header only": ("a,y\n", {}, "at least 10"),
-    "one row": ("a,y\n1,2\n", {}, "1 complete rows; at least 10"),
+    "one row": ("a,y\n1,2\n", {}, "1 complete row; at least 10"),
     "a single class": (_rows("a,y", lambda i: f"{i},yes"), {}, "has 1 distinct value; allowed: 2 to 100"),
     "one class left": (_rows("a,y", lambda i: f"{'' if i % 2 else i},{_classes(i)}"), {}, "1 distinct value"),
     "101 classes": (_rows("a,y", lambda i: f"{i},c{i}", 101), {}, "choose another column"),

@@ -16,8 +16,9 @@ from nnlab.config import ExperimentConfig
 from nnlab.csvdata import to_data
 from nnlab.csvtable import table_from_csv
 from nnlab.jobs import BOARD, JobBoard, RunJob
-from nnlab.report import to_html
+from nnlab.report import choices
 from nnlab.reproduction import script
+from nnlab.runfile import to_bytes
 from pages.parts import progress, runs
 
 SCRIPT = Path(__file__).parent.parent / "dashboard.py"
@@ -206,7 +207,7 @@ def test_a_text_column_as_a_feature_is_answered_by_one_sentence() -> None:
     [
         (b"\x1f\x8b123", "File: leaves.csv: compressed with gzip; unpack it first."),
         (b"", "File: leaves.csv: needs a header line with a target"),
-        ("a,y\n1,2\n", "File: leaves.csv: 1 complete rows; at least 10 are needed."),
+        ("a,y\n1,2\n", "File: leaves.csv: 1 complete row; at least 10 are needed."),
         ("a,y\n" + "1,7\n" * 20, "Target: column 'y' has 1 distinct value"),
     ],
 )
@@ -267,10 +268,18 @@ def test_a_file_without_the_link_s_columns_is_told_which_are_missing() -> None:
     link = SHORT.replace(target="kind", features=("width",)).to_query()
     page = with_file(HOUSES, "houses.csv", link)
     assert_nothing_broke(page)
-    assert "Houses.csv has no column 'kind', 'width', which the link names" in texts(page)
+    assert "The file houses.csv has no column 'kind', 'width', which the link names" in texts(page)
     assert not can_train(page)
     assert can_train(upload(page, LEAVES))
     assert chosen(page).features == ("width",)
+
+
+def test_a_link_that_names_a_column_twice_breaks_nothing() -> None:
+    page = with_file(query=SHORT.replace(target="kind", features=("width", "width")).to_query())
+    assert_nothing_broke(page)
+    assert "Features: 'width' is named twice; name it once." in texts(page)
+    page.multiselect(key="own_features").set_value(["id"]).run()
+    assert can_train(page)
 
 
 def test_after_a_file_that_does_not_fit_the_visitor_can_choose_for_themselves() -> None:
@@ -394,14 +403,14 @@ def test_the_files_of_a_run_name_the_table_and_no_folder() -> None:
     assert "CSV_PATH = 'leaves.csv'" in text
     assert f'DATA_SHA256 = "{job_of(page).data_sha256}"' in text
     assert "[FILE.csv]" in text
-    report = to_html(run).decode()
-    assert "leaves.csv" in report
-    assert "home" not in text + report.replace("<path", "")
+    assert ("CSV file", "leaves.csv") in choices(run)
+    assert b"home" not in to_bytes(run) + text.encode()
 
 
 PAYLOADS = (
     "<script>alert(1)</script>", "![x](http://x)", "[x](http://x)", "$\\href{http://x}{x}$",
-    ":material/delete:", ":red[x]", "# x", "__proto__", "constructor", "=cmd()", "a.b[0]", "x:Q", "datum['x']", "n" * 300,
+    ":material/delete:", ":red[x]", "# x", "__proto__", "constructor", "=cmd()", "a.b[0]", "x:Q",
+    "datum['x']", "n" * 300,
 )  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def _take_file() -> None:
     st.session_state[TABLE] = own
     fits = current().target != "" and not missing_columns(own, current())
     if fits:
-        st.session_state[LINKED] = False
+        st.session_state[LINKED] = st.session_state[NO_FEATURES] = False
     elif not (st.session_state.get(LINKED) and current().target):
         _change(**usual_choice(own))
 
@@ -122,7 +122,7 @@ def choose_data(place: DeltaGenerator) -> str:
         with left:
             st.file_uploader(
                 "Your data: a CSV file",
-                type=["csv"],
+                type=["csv", "tsv", "txt"],
                 key=UPLOAD,
                 on_change=_take_file,
                 max_upload_size=MEGABYTES,
@@ -154,7 +154,10 @@ def _columns(own: Table) -> None:
     config = current()
     others = [name for name in own.names if name != config.target]
     st.session_state[TARGET] = config.target if config.target in own.names else None
-    named = [name for name in config.features if name in others] or ([] if config.features else others)
+    # A link may name a column twice.
+    named = [name for name in dict.fromkeys(config.features) if name in others] or (
+        [] if config.features else others
+    )
     st.session_state[FEATURES] = [] if st.session_state.get(NO_FEATURES) else named
     column = own.columns.get(config.target)
     first, second = st.columns(2, gap="small")
@@ -194,8 +197,8 @@ def _outcome(own: Table) -> str:
     try:
         if missing:
             raise ValueError(
-                f"{own.name} has no column {names_in_words(missing)}, which the link names; choose others, "
-                "or upload the file that the link was made with"
+                f"the file {own.name} has no column {names_in_words(missing)}, which the link names; choose "
+                "others, or upload the file that the link was made with"
             )
         if st.session_state.get(NO_FEATURES):
             raise ValueError("no features; choose at least one column")
