@@ -77,7 +77,9 @@ def header(problem: str) -> None:
                 disabled=bool(problem),
             )
     shows = PRESETS[matching[0]].shows if matching else "Your own network."
-    st.caption(f"{shows} Depth, width, activation, data (your own too): in the sidebar (» on a phone).")
+    st.caption(
+        f"{shows} Depth, width, activation, data (also your own) and the rest: in the sidebar (» on a phone)."
+    )
 
 
 def messages(problem: str) -> None:

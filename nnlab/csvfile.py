@@ -170,8 +170,8 @@ def _rows(
             line: int = reader.line_num  # type: ignore[attr-defined]
             raise limits.refuse(
                 name,
-                f"line {line} has {len(row)} cells, the header has {width}; put text that holds a "
-                "separator into quotation marks, and write 1.5, not 1,5",
+                f"line {line} has {len(row)} cells, the header has {width}; put a cell that holds a comma, "
+                "semicolon or tab into quotation marks, and write 1.5 for 1,5 where commas separate cells",
             )
         count += 1
         if count > limits.rows:

@@ -297,7 +297,7 @@ ODD: dict[str, tuple[str | bytes, dict[str, object], object]] = {
     "headers that differ by a blank": ("a, a,y\n" + "1,2,3\n" * 20, {}, "rename one"),
     "1_000": (GOOD + "1_000,2,no\n", {}, "'1_000', which is no number"),
     "decimal commas in quotes": (_rows("a,y", lambda i: f'"{i},5",{i % 2}'), {}, "write 1.5"),
-    "decimal commas that separate": (_rows("a,y", lambda i: f"{i},5,{i % 2}"), {}, "write 1.5, not 1,5"),
+    "decimal commas that separate": (_rows("a,y", lambda i: f"{i},5,{i % 2}"), {}, "write 1.5 for 1,5 where"),
     "a date": (_rows("day,y", lambda i: f"2026-01-{i:02d},{i % 2}"), {}, "leave the column out"),
     "gzip": (gzip.compress(GOOD.encode()), {}, "unpack it"),
     "an Excel workbook": (b"PK\x03\x04" + GOOD.encode(), {}, "save the table as CSV UTF-8"),

@@ -132,15 +132,17 @@ def choose_data(place: DeltaGenerator) -> str:
         with right:
             if own is None:
                 _what_is_needed()
-                return "no file"
-            _columns(own)
-        return _outcome(own)
+            else:
+                _columns(own)
+        if own is not None:
+            return _outcome(own)
+        if st.session_state.get(REFUSAL):
+            complain(st.session_state[REFUSAL], UPLOAD)
+        return "no file"
 
 
 def _what_is_needed() -> None:
-    """Say what a file must be, or what the link asks for, or why the last one is none."""
-    if st.session_state.get(REFUSAL):
-        complain(st.session_state[REFUSAL], UPLOAD)
+    """Say what a file must be, or what the link asks for."""
     config = current()
     if not st.session_state.get(LINKED) or not config.target:
         st.caption(f"{ALLOWED} {PRIVATE}")
