@@ -296,7 +296,7 @@ from test_runwriter import record_at, run_of
 
 folder, count = sys.argv[1], int(sys.argv[2])
 records = [(run_of(names), record_at(step, names, probe=step % 7 == 0))
-           for step, names in enumerate(["abc"] * 30 + ["axbc"] * 30 + ["axbyc"] * 1000)]
+           for step, names in enumerate(["abc"] * 10 + ["axbc"] * 10 + ["axbyc"] * 1000)]
 for number in range(count):
     process = os.fork()
     if not process:
@@ -327,7 +327,7 @@ def test_a_killed_process_loses_no_acknowledged_record(tmp_path: Path) -> None:
                 process = value if number == 2**32 - 1 else 0
                 early += [] if process else [(number, value)]
             acknowledged |= dict(early)
-            for _ in range(draw.randrange(70) - len(early)):
+            for _ in range(draw.randrange(35) - len(early)):
                 number, step = _pair(parent.stdout)
                 acknowledged[number] = step
             os.kill(process, signal.SIGKILL)
@@ -336,7 +336,7 @@ def test_a_killed_process_loses_no_acknowledged_record(tmp_path: Path) -> None:
             acknowledged[number] = step
     ended = [_check_killed(tmp_path / f"{number}.jsonl", last) for number, last in acknowledged.items()]
     assert len(ended) > 150
-    assert len(set(ended)) > 30  # at many places
+    assert len(set(ended)) > 15  # at many places
 
 
 def _pair(stream: Any) -> tuple[int, int]:
