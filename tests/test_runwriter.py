@@ -277,16 +277,32 @@ def test_a_grown_run_saved_again_is_the_same_run(
     assert (again.layers, again.notes, again.extras) == (run.layers, (), run.extras)
 
 
-@pytest.mark.parametrize("number", [3, 6])
-def test_records_after_a_lost_line_of_layers_are_not_read_as_those_of_other_layers(
-    grown: Path, number: int
+@pytest.mark.parametrize(("number", "read"), [(3, [0, 1, 4]), (6, [0, 1, 2, 3])])
+def test_records_after_a_lost_line_of_layers_are_left_out_until_the_next_one(
+    grown: Path, number: int, read: list[int]
 ) -> None:
     lines = grown.read_bytes().splitlines(keepends=True)
     assert lines[number].startswith(b'{"k":"layers"')
     grown.write_bytes(b"".join(lines[:number] + lines[number + 1 :]))
     run = load_run(grown)
-    assert run.steps.tolist() == list(range(2 if number == 3 else 4))
-    assert any("damaged" in note for note in run.notes)
+    assert run.steps.tolist() == read
+    assert run.notes == (f"{5 - len(read)} damaged records were skipped",)
+
+
+def test_counts_are_never_read_as_those_of_another_activation(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    writer = RunWriter(path)
+    for step, activation in enumerate(["tanh", "sigmoid"]):  # as many bins, of other edges
+        record = replace(
+            record_of(layers_of("ab", activation)), step=step, network=record_at(0, "ab").network
+        )
+        writer.append(run_of("ab", activation), record)
+    writer.finish(run_of("ab", "sigmoid"), "completed")
+    run = load_run(path)
+    assert [record.histograms["activation"][0] is None for record in run.records] == [True, False]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2] + lines[3:]))
+    assert load_run(path).steps.tolist() == [0]
 
 
 KILLED = """
