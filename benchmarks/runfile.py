@@ -28,7 +28,6 @@ LAYERS, RECORDS = 200, 1000
 EVERY = 10  # steps
 LARGEST_COUNT = 3000
 
-# Numbers of a fresh process: seconds to open, peak over what it had, seconds of json.loads alone.
 OPEN = """
 import json, sys, time
 import numpy
@@ -53,19 +52,19 @@ print(json.dumps([opened, memory, time.perf_counter() - start, found]))
 """
 
 
-def make_run() -> Run:
-    """Make up a run of the numbers, names and layers of a deep network."""
+def make_run(count: int = RECORDS) -> Run:
+    """Make up so many records of a deep network."""
     draw = np.random.default_rng(0)
     layers = tuple(
         LayerInfo(f"blocks.{number}.linear", number + 1, "relu", (64, 64)) for number in range(LAYERS)
     )
     layers = (*layers[:-1], replace(layers[-1], activation="identity"))
-    records = tuple(_record(number, layers, draw) for number in range(RECORDS))
+    records = tuple(_record(number, layers, draw) for number in range(count))
     return Run(None, "completed", layers, records, {"model": "Deep"})
 
 
 def _record(number: int, layers: tuple[LayerInfo, ...], draw: np.random.Generator) -> StepRecord:
-    probe = is_probe_record(number, last=number == RECORDS - 1)
+    probe = is_probe_record(number, last=False)
     metrics = [metric for metric in METRICS.values() if probe or not metric.at_probe]
     values = {
         metric.name: np.exp(draw.normal(size=len(layers) - metric.hidden_only))
@@ -95,7 +94,7 @@ def main(rounds: int) -> None:
         writer.finish(run, run.status)
         written = time.perf_counter() - start
         size = path.stat().st_size
-        opened = [_open(path) for _ in range(rounds)]
+        opened = [measure_opening(path, RECORDS) for _ in range(rounds)]
     seconds, memory, floor, found = (statistics.median(column) for column in zip(*opened, strict=True))
     rows: list[dict[str, Any]] = [
         {"figure": f"{RECORDS} records of {LAYERS} layers, MB", "value": round(size / 1e6, 1)},
@@ -110,6 +109,7 @@ def main(rounds: int) -> None:
     save("runfile", rows)
 
 
-def _open(path: Path) -> list[float]:
-    command = [sys.executable, "-c", OPEN, str(path), str(RECORDS)]
+def measure_opening(path: Path, records: int) -> list[float]:
+    """Give the numbers of OPEN: seconds, MB, seconds of json.loads alone, seconds of the verdict."""
+    command = [sys.executable, "-c", OPEN, str(path), str(records)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

@@ -20,6 +20,7 @@ import pytest
 import nnlab
 from nnlab.run import StepRecord
 from nnlab.runfile import RunFileError, load_run, parse_run, to_bytes
+from nnlab.runline import MAX_LINE_BYTES
 from nnlab.runwriter import RunWriter
 
 SameRecords = Callable[..., None]
@@ -665,3 +666,16 @@ def test_an_odd_end_is_no_end(small_run: nnlab.Run, change: dict[str, Any]) -> N
     run = _read(_changed(small_run, -1, **change))
     assert (run.status, len(run.records)) == ("interrupted", 3)
     assert run.notes == ("1 damaged records were skipped",)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to tell the peak of memory")
+def test_a_long_file_is_read_line_by_line(tmp_path: Path) -> None:
+    from benchmarks.runfile import make_run, measure_opening
+
+    # 1,000 records of 200 layers may take 200 MB over what the process has; these are a tenth of them, with
+    # all but a few of the records that hold counts.
+    make_run(100).save(tmp_path / "run.jsonl")
+    _, memory, _, _ = measure_opening(tmp_path / "run.jsonl", 100)
+    assert memory < 32  # the file alone has 20, and what it says 15
+    lines = (tmp_path / "run.jsonl").read_bytes().splitlines()
+    assert max(map(len, lines)) < MAX_LINE_BYTES / 8  # of 200 layers
