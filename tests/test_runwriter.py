@@ -42,7 +42,8 @@ class Disk:
     """Stands in for os.write and os.ftruncate: a disk of so many bytes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-        self.room, self.truncates, self.error = room, True, FULL
+        self.room, self.truncates = room, True
+        self.error: BaseException = FULL
         self._write, self._truncate = os.write, os.ftruncate
         monkeypatch.setattr(os, "write", self.write)
         monkeypatch.setattr(os, "ftruncate", self.truncate)
@@ -182,6 +183,23 @@ def test_a_record_longer_than_a_line_may_be_is_left_out_and_said(
     run = load_run(tmp_path / "run.jsonl")
     assert run.steps.tolist() == [0, 2]
     assert run.notes == ("1 records are missing from the file",)
+
+
+def test_an_interrupt_between_two_parts_of_a_line_leaves_no_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assert_same_records: SameRecords
+) -> None:
+    writer = RunWriter(tmp_path / "run.jsonl")
+    writer.append(run_of("abc"), record_at(0, "abc"))
+    disk = Disk(monkeypatch, 300)
+    disk.error = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        writer.append(run_of("abc"), record_at(1, "abc"))
+    disk.room = 10**9
+    writer.append(run_of("abc"), record_at(2, "abc"))
+    writer.finish(run_of("abc"), "interrupted")
+    run = load_run(tmp_path / "run.jsonl")
+    assert_same_records(run.records, [record_at(0, "abc"), record_at(2, "abc")])
+    assert (run.status, run.notes) == ("interrupted", ("1 records are missing from the file",))
 
 
 def test_a_second_writer_is_refused_before_it_changes_anything(tmp_path: Path) -> None:
