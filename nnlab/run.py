@@ -191,6 +191,11 @@ class Run:
         """The recorded steps, shape (records,)."""
         return np.array([record.step for record in self.records], dtype=int)
 
+    @cached_property
+    def hidden_updates(self) -> np.ndarray:
+        """update_ratio of the hidden layers, shape (records, hidden layers)."""
+        return np.array([record.layers["update_ratio"][:-1] for record in self.records], dtype=float)
+
     def series(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Give the steps at which a metric was taken and its values there.
 
