@@ -46,12 +46,13 @@ def _padded(values: np.ndarray, length: int) -> np.ndarray:
 
 
 def layer_table(run: Run, step: int) -> pd.DataFrame:
-    """Give one row a layer at the record nearest to a step; probe metrics from the nearest probe.
+    """Give one row a layer at the record nearest to a step; probe metrics from the nearest probe, if any.
 
     Columns: layer, activation, units, the metrics of BATCH_COLUMNS and PROBE_COLUMNS, and
     slope_factor and weight_factor, whose product is backward_gain.
     """
-    record, probe = run.record_at(step), run.record_at(step, probe=True)
+    record, has_probe = run.record_at(step), any(record.is_probe for record in run.records)
+    probed = run.record_at(step, probe=True).layers if has_probe else {}
     count = len(run.layers)
     columns: dict[str, object] = {
         "layer": [layer.name for layer in run.layers],
@@ -63,5 +64,5 @@ def layer_table(run: Run, step: int) -> pd.DataFrame:
     columns["slope_factor"] = _padded(slope_factors(record), count)
     columns["weight_factor"] = _padded(weight_factors(record), count)
     for name in PROBE_COLUMNS:
-        columns[name] = _padded(probe.layers[name], count)
+        columns[name] = _padded(probed.get(name, np.empty(0)), count)
     return pd.DataFrame(columns)

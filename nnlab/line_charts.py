@@ -37,6 +37,7 @@ from nnlab.rules import SATURATING_WARN
 from nnlab.run import Run, spoken
 
 MAX_SCORES = 300  # points of a curve; as many as a run records if it is not told otherwise
+NO_ACCURACY = "Numbers are predicted, not classes: there is no accuracy, look at the loss."
 UPDATE_GUIDE = 1e-3  # Karpathy's makemore, part 3: the usual update ratio
 
 
@@ -87,6 +88,15 @@ def _score_spec(mode: Mode, title: str, steps: int, top: float | None) -> dict[s
     return finish(alt.layer(*parts), mode, 260)
 
 
+def _guessing(run: Run, *, is_accuracy: bool) -> str:
+    """Say what a network that has learned nothing gets."""
+    if is_accuracy:
+        return "Guessing among c classes gives 1/c."
+    if run.predicts_numbers:
+        return "The numbers to predict are standardized, so that always guessing their mean gives 1."
+    return "With cross-entropy, guessing among c classes gives ln c (2.30 for ten)."
+
+
 def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
     parts = []
     for name, words in ((metric, "training batch"), (f"test_{metric}", "test split")):
@@ -102,6 +112,8 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
     frame = frame.assign(exact=[shown(value) for value in frame["value"]])
     lost = int((~np.isfinite(long["value"])).sum())
     last = [scientific(float(part["value"].iloc[-1])) for part in parts if len(part)]
+    is_empty = is_accuracy and run.predicts_numbers
+    notes = (f"{lost} values are not finite and cannot be drawn.",) if lost else ()
     label = METRICS[metric].label
     return Chart(
         name=metric,
@@ -109,18 +121,15 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
         how_to_read=(
             f"The thin line is the {label.lower()} on each recorded training batch, the thick one with "
             "dots on the test split, which the network never learns from. "
-            + (
-                "Guessing among c classes gives 1/c."
-                if is_accuracy
-                else "With cross-entropy, guessing among c classes gives ln c (2.30 for ten)."
-            )
+            + _guessing(run, is_accuracy=is_accuracy)
         ),
         alt_text=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(last)} "
         "on the training batch and the test split.",
         spec=_score_spec(mode, label, last_step(run), 1.0 if is_accuracy else None),
         frames={"rows": frame, **_marks(run, step)},
         make_table=lambda: long[["step", "metric", "value"]],
-        notes=(f"{lost} values are not finite and cannot be drawn.",) if lost else (),
+        notes=(NO_ACCURACY,) if is_empty else notes,
+        is_empty=is_empty,
     )
 
 

@@ -314,9 +314,11 @@ def _updates(view: View) -> Breach | None:
     first_loss = view.run.records[0].network["loss"]
     if view.number + 1 < UPDATES_MIN_RECORDS or not view.loss > UPDATES_LOSS_SHARE * first_loss:
         return None
-    ratios = [r.layers["update_ratio"][:-1] for r in view.run.records[: view.number + 1]]
-    values = np.concatenate(ratios)
-    if np.isnan(values).all():
+    values = view.run.hidden_updates[: view.number + 1]
+    usable = np.count_nonzero(~np.isnan(values))
+    # Two counts tell what most runs are, in a tenth of the time that the median of a long run takes.
+    outside = (values < UPDATES_SMALL_WARN, values > UPDATES_LARGE_WARN)
+    if all(2 * np.count_nonzero(side) < usable for side in outside) or not usable:
         return None
     median = float(np.nanmedian(values))
     if median > UPDATES_LARGE_WARN:

@@ -116,7 +116,10 @@ def _tabs(step: int | None) -> None:
     for label, tab in open_tabs().items():
         with tab:
             if label in TABS:
-                _pair(TABS[label], *shown, live=live)
+                # Where numbers are predicted there is no accuracy; the tiles say the test loss.
+                without = ("accuracy",) if shown[0].predicts_numbers else ()
+                names = tuple(name for name in TABS[label] if name not in without)
+                _pair(names, *shown, live=live)
             else:
                 _table(*shown, live=live)
 
