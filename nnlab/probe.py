@@ -84,6 +84,9 @@ _PLAIN = {
 }  # fmt: skip
 
 
+LONGEST_NAME = 200  # a module's path in a large model has about 80 characters
+
+
 def _no_check() -> None:
     pass
 
@@ -162,6 +165,13 @@ def _is_plain_leaf(module: nn.Module) -> bool:
     return is_foreign and not (module._modules or module._parameters or module._buffers)
 
 
+def printable(name: str) -> str:
+    """Give a module's name as one short line: the keys of a ModuleDict may be any text."""
+    shown = name if name.isprintable() else name.encode("unicode_escape").decode()
+    half = LONGEST_NAME // 2 - 1
+    return shown if len(shown) <= LONGEST_NAME else f"{shown[:half]}…{shown[-half:]}"
+
+
 def _owners(model: nn.Module) -> dict[int, tuple[nn.Module | None, str]]:
     """Tell which module a parameter is of, under which name; None where several share it."""
     owners: dict[int, tuple[nn.Module | None, str]] = {}
@@ -203,7 +213,7 @@ class Probe:
         self._gradients = gradients
         self._check = check
         self._on_gradient = on_gradient
-        self._by_row: dict[str, Capture] = {}
+        self._by_row: dict[tuple[nn.Module, str], Capture] = {}
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._names = {module: name for name, module in model.named_modules()}
         self._rows: dict[str, str] = getattr(model, "nnlab_layer_names", {})
@@ -506,15 +516,22 @@ class Probe:
 
     def _capture(self, module: nn.Module, parameter: str) -> Capture:
         """Give a row's capture; a module with several weights that are used one by one has a row each."""
+        suffix = self._suffix(module, parameter)
+        capture = self._by_row.get((module, suffix))
+        if capture is None:
+            name = self._free_name(module, suffix)
+            capture = Capture(name, module, parameter, bit=1 << len(self.captures))
+            self._by_row[module, suffix] = capture
+            self.captures.append(capture)
+        return capture
+
+    def _free_name(self, module: nn.Module, suffix: str) -> str:
+        """Name a row; what was shortened to the same name gets a number."""
         qualified = self._names.get(module, "")
         name = self._rows.get(qualified, qualified or type(module).__name__)
-        suffix = self._suffix(module, parameter)
-        row = f"{name}.{suffix}" if suffix else name
-        if row not in self._by_row:
-            capture = Capture(row, module, parameter, bit=1 << len(self.captures))
-            self._by_row[row] = capture
-            self.captures.append(capture)
-        return self._by_row[row]
+        name = printable(f"{name}.{suffix}" if suffix else name)
+        taken = sum(capture.name.partition(" (")[0] == name for capture in self.captures)
+        return f"{name} ({taken + 1})" if taken else name
 
     def _suffix(self, module: nn.Module, parameter: str) -> str:
         if isinstance(module, FUSED):
