@@ -277,5 +277,5 @@ def test_names_of_modules_may_be_any_text(generator, tmp_path):
     assert names == [layer.name for layer in run.layers]
     assert names[0] == "layers.line\\nbreak"
     assert names[3] == "layers.<b>$x$</b>"
-    assert all(name.isprintable() and len(name) <= 200 for name in names)
+    assert all(name.isprintable() and len(name) <= 300 for name in names)
     assert len(set(names)) == 7
