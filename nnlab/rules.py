@@ -33,7 +33,10 @@ UPDATES_LOSS_SHARE = 0.5  # a converged network updates little and is healthy
 # A norm from which one more layer of any usual gain falls below float32's smallest number, 1e-45.
 NEARLY_UNDERFLOWN = 1e-36
 
-ReluFamily = frozenset({"relu", "leaky_relu", "PReLU", "RReLU"})
+# Flat on one side on purpose: half of the units may be there.
+ReluFamily = frozenset(
+    {"relu", "leaky_relu", "PReLU", "RReLU", "ReLU6", "Threshold", "Clamp", "Hardshrink", "Softshrink"}
+)
 
 KINDS = (
     "diverged",
@@ -301,9 +304,23 @@ def _dying(view: View) -> Breach | None:
     return Breach("dying", "warn", layer, "dead_fraction", float(values[layer]), threshold)
 
 
+def can_collapse(view: View) -> np.ndarray:
+    """Where alike outputs merge what the inputs were, shape (hidden layers,).
+
+    Gates are alike for all inputs when they start, and let others past them: those of a recurrent layer,
+    and in a model that nnlab did not build any layer before one that is not collapsed, or a lone last one.
+    """
+    plain = np.array(["+" not in layer.activation for layer in view.hidden], dtype=bool)
+    if view.run.config is not None:
+        return plain
+    collapsed = (view.probe("mean_cosine") > COLLAPSE_WARN) | ~plain
+    to_the_end = np.logical_and.accumulate(collapsed[::-1])[::-1]
+    return plain & to_the_end & (to_the_end.sum() > 1)
+
+
 def _rank_collapse(view: View) -> Breach | None:
     values = view.probe("mean_cosine")
-    layer = worst(values)
+    layer = worst(values, can_collapse(view))
     if layer is None or len(view.hidden) < COLLAPSE_MIN_DEPTH:
         return None
     value = float(values[layer])
