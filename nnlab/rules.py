@@ -116,7 +116,8 @@ class View:
             return np.zeros(len(self.hidden), dtype=bool)
         # Before the first layer that learns, no error signal is needed: a missing one is no fault there.
         needs_delta = np.logical_or.accumulate(trainable)
-        no_delta = ~(np.abs(delta) > 0) & (needs_delta | (delta == 0))
+        unseen = np.isnan(delta) & (weight_grad > 0)  # it learns, so the signal came by
+        no_delta = ~(np.abs(delta) > 0) & ~unseen & (needs_delta | (delta == 0))
         no_weight_grad = ~(np.abs(weight_grad) > 0) & trainable
         flows_later = np.logical_or.accumulate((delta > 0)[::-1])[::-1]
         grows_later = np.logical_or.accumulate(((weight_grad > 0) & trainable)[::-1])[::-1]

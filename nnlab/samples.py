@@ -112,4 +112,4 @@ def norm(values: torch.Tensor | None) -> float:
     """Give the Frobenius norm, accumulated in float64; NaN for what was not measured."""
     if values is None:
         return NAN
-    return float(values.double().norm())
+    return float((values.abs() if values.is_complex() else values).double().norm())
