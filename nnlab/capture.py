@@ -80,7 +80,7 @@ def _version(tensor: torch.Tensor) -> int:
     return -1 if tensor.is_inference() else tensor._version
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Piece:
     """One activation of a layer's output, or of a part of it."""
 
@@ -89,7 +89,7 @@ class Piece:
     phi: Phi
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """One execution of a layer and of what follows it.
 
@@ -107,6 +107,10 @@ class Call:
     uses: int = 0
     is_over: bool = False
     is_activated: bool = False
+
+    def gave(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor is the output itself."""
+        return self.output is not None and self.output() is tensor
 
     @property
     def got_gradient(self) -> bool:
@@ -178,6 +182,8 @@ def _filled(gradients: Sequence[torch.Tensor | None], rows: Sequence[Rows]) -> l
 
 def plain(values: torch.Tensor) -> torch.Tensor:
     """Give values as the metrics take them: dense, at least float32, where float64 is to be had."""
+    if values.dtype is torch.float32 and values.is_cpu and values.layout is torch.strided:
+        return values
     values = values.to_dense() if values.is_sparse else values
     values = values if values.device.type in ("cpu", "cuda") else values.cpu()
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
