@@ -389,6 +389,7 @@ class Capture:
             two_sided=all(phi.two_sided for phi, _ in phis),
             weight=_joined([weight.detach() for weight in self.weights]),
             delta_norm_after=delta_norm_after,
+            gates=tuple(width for _, width in phis) if len(phis) > 1 else (),
             activation=phis[0][0].name if len(phis) == 1 and phis[0][0].function is None else "",
             **backward,
         )

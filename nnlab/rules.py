@@ -263,13 +263,19 @@ def can_saturate(layer: LayerInfo) -> bool:
 
 
 def _saturating(view: View) -> Breach | None:
-    values = view.layer("saturation")
+    return _saturated(view, "saturation") or _saturated(view, "gate_saturation")
+
+
+def _saturated(view: View, metric: str) -> Breach | None:
+    if metric not in view.record.layers:
+        return None
+    values = view.layer(metric)
     allowed = np.array([can_saturate(layer) for layer in view.hidden], dtype=bool)
     layer = worst(values, allowed)
     if layer is None:
         return None
     value = float(values[layer])
-    return _above("saturating", "saturation", layer, value, SATURATING_WARN, SATURATING_SEVERE)
+    return _above("saturating", metric, layer, value, SATURATING_WARN, SATURATING_SEVERE)
 
 
 def can_die(view: View) -> np.ndarray:
