@@ -21,27 +21,38 @@ if TYPE_CHECKING:
 
 OVERWRITTEN = "its output was overwritten in place by something that cannot be seen"
 NO_GRADIENT = "no gradient reaches this layer's output: nothing before it needs one"
+WITHOUT_GRADIENTS = (
+    "no gradient reaches this layer's output: it was computed without gradients, as under no_grad"
+)
 
 
 class Seen:
     """A tensor that came by: its values as they were then and, after the backward pass, its gradient."""
 
-    __slots__ = ("_copy", "_on_gradient", "_version", "grad", "needs_gradient", "tensor")
+    __slots__ = ("_copy", "_counts", "_on_gradient", "_version", "grad", "needs_gradient", "tensor")
 
     def __init__(
-        self, tensor: torch.Tensor, *, gradients: bool, on_gradient: Callable[[], None] | None = None
+        self,
+        tensor: torch.Tensor,
+        *,
+        gradients: bool,
+        on_gradient: Callable[[], None] | None = None,
+        counts: Callable[[], bool] = lambda: True,
     ) -> None:
         self.tensor = tensor.detach()
         self._version = _version(self.tensor)
         self._copy: torch.Tensor | None = None
         self.grad: torch.Tensor | None = None
         self._on_gradient = on_gradient
+        self._counts = counts
         self.needs_gradient = gradients and tensor.requires_grad
         if self.needs_gradient:
             # Unlike retain_grad, a hook that stands before a change in place keeps meaning what was before.
             tensor.register_hook(self._add)
 
     def _add(self, gradient: torch.Tensor) -> None:
+        if not self._counts():
+            return
         if self._on_gradient is not None:
             self._on_gradient()
         gradient = gradient.detach()
@@ -157,6 +168,16 @@ def _stacked(parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
     if not known or len(known) < len(parts) or len({part.shape[1] for part in known}) > 1:
         return None
     return known[0] if len(known) == 1 else torch.cat(known)
+
+
+def _filled(gradients: Sequence[torch.Tensor | None], rows: Sequence[Rows]) -> list[torch.Tensor | None]:
+    """Give 0 for calls whose output the loss does not depend on, where that of another call it does."""
+    if all(gradient is None for gradient in gradients):
+        return list(gradients)
+    return [
+        torch.zeros_like(row.z) if gradient is None and row.z is not None else gradient
+        for gradient, row in zip(gradients, rows, strict=True)
+    ]
 
 
 def plain(values: torch.Tensor) -> torch.Tensor:
@@ -322,7 +343,7 @@ class Capture:
         """Say what could not be measured, and why."""
         notes = []
         if gradients and not self.needs_gradient():
-            notes.append(NO_GRADIENT)
+            notes.append(WITHOUT_GRADIENTS if self.is_trainable else NO_GRADIENT)
         if self.fused:
             notes += self.fused[0].notes(self.parameter)
         elif any(call.base.values is None for call in self.calls):
@@ -353,8 +374,8 @@ class Capture:
         backward: dict[str, Any] = {}
         if grads is not None:
             backward = {
-                "delta": grads.signal(_stacked([row.delta for row in rows])),
-                "h_grad": grads.signal(_stacked([row.h_grad for row in rows])),
+                "delta": grads.signal(_stacked(_filled([row.delta for row in rows], rows))),
+                "h_grad": grads.signal(_stacked(_filled([row.h_grad for row in rows], rows))),
                 "weight_grad": self._weight_grad(grads),
                 "bias_grad": _joined([grads.of(bias) for bias in self.biases]),
                 "time_ratio": self._time_ratio(),
@@ -368,6 +389,7 @@ class Capture:
             two_sided=all(phi.two_sided for phi, _ in phis),
             weight=_joined([weight.detach() for weight in self.weights]),
             delta_norm_after=delta_norm_after,
+            gates=tuple(width for _, width in phis) if len(phis) > 1 else (),
             activation=phis[0][0].name if len(phis) == 1 and phis[0][0].function is None else "",
             **backward,
         )

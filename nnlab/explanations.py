@@ -109,6 +109,12 @@ def _saturating_words(view: View, breach: Breach, layer: str) -> str:
     if math.isfinite(low) and math.isfinite(high):
         sides = f" ({percent(low)} at the low end, {percent(high)} at the high end)"
     spread = view.layer("pre_activation_std")[breach.layer]
+    if breach.metric == "gate_saturation":
+        return (
+            f"{percent(breach.value)} of one gate's activations in {layer} sit on the flat part of its "
+            "curve, where the slope is below 6 % of its largest value. The gate is stuck, so that it cannot "
+            "learn; a bias or weights that are too large do that."
+        )
     return (
         f"{percent(breach.value)} of {layer}'s activations sit on the flat part of "
         f"{view.hidden[breach.layer].activation}{sides}, where the slope is below 6 % of its "

@@ -7,7 +7,6 @@ definition is asked instead.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 
 from nnlab.activations import ACTIVATIONS
 from nnlab.kernels import SLOPE
-from nnlab.metrics import METRICS, Metric, layer_metrics
+from nnlab.metrics import Metric, layer_metrics, optional_metrics
 from nnlab.run import LayerNumbers
 from nnlab.samples import NAN, SATURATION_TAU, LayerSample, norm
 from nnlab.sums import Array, Both, careful_moments, center, dots, fits, settle
@@ -94,9 +93,7 @@ class LayerMeter:
 
     def __init__(self, samples: Sequence[LayerSample], updates: tuple[Array, Array] | None = None) -> None:
         self._samples, self._updates = samples, updates
-        self._metrics = layer_metrics(at_probe=False)
-        if not all(math.isnan(sample.time_ratio) for sample in samples[:-1]):
-            self._metrics.append(METRICS["time_ratio"])
+        self._metrics = layer_metrics(at_probe=False) + optional_metrics(samples)
         self._of = {metric.name: np.full(len(samples), NAN) for metric in self._metrics}
         self._by_definition = np.zeros(len(samples), dtype=bool)
 

@@ -56,6 +56,13 @@ def _saturation_high(sample: LayerSample) -> float:
     return _share(sample.flat & (sample.z > 0), sample) if sample.two_sided else NAN
 
 
+def _gate_saturation(sample: LayerSample) -> float:
+    """Give the largest saturated share of one gate: a mean over all gates would hide it."""
+    if sample.is_undefined or sum(sample.gates) != sample.z.shape[1] or not sample.gates:
+        return NAN
+    return max(float(gate.double().mean()) for gate in sample.flat.split(list(sample.gates), dim=1))
+
+
 def _dead_fraction(sample: LayerSample) -> float:
     return _units(sample.steepest == 0, sample) / sample.z.shape[1]
 
@@ -395,6 +402,16 @@ _ENTRIES = (
         optional=True,
     ),
     Metric(
+        name="gate_saturation",
+        label="Saturated gate",
+        formula=r"\max_g P_g(|\varphi'(z)| < 0.0591\,\sup|\varphi'|)",
+        meaning="The saturated share of the gate that is saturated most, in a layer of several gates.",
+        source="Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000",
+        measure=_gate_saturation,
+        of_signal=True,
+        optional=True,
+    ),
+    Metric(
         name="loss",
         label="Loss",
         formula="L",
@@ -470,6 +487,16 @@ def layer_metrics(*, at_probe: bool) -> list[Metric]:
     return [metric for metric in every if not metric.optional]
 
 
+def optional_metrics(samples: Sequence[LayerSample]) -> list[Metric]:
+    """List the batch metrics that only some layers have, if a hidden one of these has them."""
+    hidden = samples[:-1]
+    has = {
+        "time_ratio": not all(math.isnan(sample.time_ratio) for sample in hidden),
+        "gate_saturation": any(sample.gates for sample in hidden),
+    }
+    return [METRICS[name] for name, is_there in has.items() if is_there]
+
+
 def _no_check() -> None:
     pass
 
@@ -482,8 +509,7 @@ def measure_layers(
     `check` is called before every layer, so that a stopped run need not wait for all of them.
     """
     metrics = layer_metrics(at_probe=at_probe)
-    if not at_probe and not all(math.isnan(sample.time_ratio) for sample in samples[:-1]):
-        metrics.append(METRICS["time_ratio"])
+    metrics += [] if at_probe else optional_metrics(samples)
     measured: dict[str, list[float]] = {metric.name: [] for metric in metrics}
     for number, sample in enumerate(samples, start=1):
         check()

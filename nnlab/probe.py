@@ -91,6 +91,11 @@ def _no_check() -> None:
     pass
 
 
+def _is_transformed() -> bool:
+    """Whether a function transform as vmap is under way, in which tensors have no numbers of their own."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
 @cache
 def _kind(name: str) -> str:
     """Tell what calls of a function mean to a probe."""
@@ -196,7 +201,8 @@ class Probe:
 
     With `gradients`, delta and dLoss/dh are kept by the backward pass that runs while it is open or
     later. `check` is called at every layer, so that a caller can leave a long pass by raising;
-    `on_gradient` in the backward pass, whenever a gradient arrives.
+    `on_gradient` in the backward pass, whenever a gradient arrives. With `later`, gradients that arrive
+    while it is open do not count: they are of a backward pass that the model runs itself.
     """
 
     def __init__(
@@ -206,6 +212,7 @@ class Probe:
         gradients: bool,
         check: Callable[[], None] = _no_check,
         on_gradient: Callable[[], None] | None = None,
+        later: bool = False,
     ) -> None:
         self.captures: list[Capture] = []
         self.passes = 0
@@ -213,6 +220,8 @@ class Probe:
         self._gradients = gradients
         self._check = check
         self._on_gradient = on_gradient
+        self._later = later
+        self._is_looking = False
         self._by_row: dict[tuple[nn.Module, str], Capture] = {}
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._names = {module: name for name, module in model.named_modules()}
@@ -234,6 +243,8 @@ class Probe:
     def _find_sites(self) -> Iterator[tuple[nn.Module, Callable[..., Any], Callable[..., Any]]]:
         """Give the modules that need hooks, with what is done before and after them."""
         for module in self._names:
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # it takes no hooks
             if isinstance(module, FUSED):
                 yield module, self._enter_opaque, self._after_fused
             elif is_weighted(module) and not any(map(is_weighted, list(module.modules())[1:])):
@@ -254,7 +265,8 @@ class Probe:
         """Put the hooks where they are needed."""
         for module, before, after in self._sites:
             self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-            self._handles.append(module.register_forward_hook(after, with_kwargs=True))
+            # Always: a model may catch an error of its part and go on.
+            self._handles.append(module.register_forward_hook(after, with_kwargs=True, always_call=True))
 
     def detach(self) -> None:
         """Remove every hook."""
@@ -266,10 +278,12 @@ class Probe:
         """Begin to see the calls of one forward pass."""
         self.passes += 1
         self._opaque = 0
+        self._is_looking = True
         self._sight.__enter__()  # type: ignore[no-untyped-call]
 
     def look_away(self) -> None:
         """End it; where tensors came from is forgotten."""
+        self._is_looking = False
         self._sight.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         self._trails.clear()
         self._kept.clear()
@@ -303,7 +317,7 @@ class Probe:
         """Run one call of a PyTorch function, and note what it has to do with layers."""
         name = getattr(function, "__name__", "")
         kind = _kind(name)
-        if self._opaque or kind == "question":
+        if self._opaque or kind == "question" or _is_transformed():
             return function(*args, **kwargs)
         if kind == "attribute":
             return self._see_attribute(function, args, kwargs)
@@ -455,7 +469,8 @@ class Probe:
     def _after_weight(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if self._inside and self._inside[-1] is module:
             self._inside.pop()
-        if isinstance(output, torch.Tensor) and not self._opaque and not self._inside:
+        is_blind = self._opaque or self._inside or _is_transformed()
+        if isinstance(output, torch.Tensor) and not is_blind:
             with torch._C.DisableTorchFunction():
                 self._take(self._row(module), list(_tensors((args, kwargs))), output)
 
@@ -466,7 +481,7 @@ class Probe:
 
     def _after_fused(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         self._opaque -= 1
-        if self._opaque:
+        if self._opaque or output is None or _is_transformed():
             return
         with torch._C.DisableTorchFunction():
             self._take_fused(module, args, kwargs, output)
@@ -485,7 +500,7 @@ class Probe:
 
     def _before_own(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         z = args[0] if args and isinstance(args[0], torch.Tensor) else None
-        if z is None or self._opaque or not self._trails.open_parts(z):
+        if z is None or self._opaque or not self._trails.open_parts(z) or _is_transformed():
             return
         with torch._C.DisableTorchFunction():
             if module not in self._own:
@@ -581,9 +596,13 @@ class Probe:
         return influences
 
     def _keep(self, tensor: torch.Tensor) -> Seen:
-        seen = Seen(tensor, gradients=self._gradients, on_gradient=self._on_gradient)
+        seen = Seen(tensor, gradients=self._gradients, on_gradient=self._on_gradient, counts=self._counts)
         self._kept.append(seen)
         return seen
+
+    def _counts(self) -> bool:
+        """Whether a gradient that arrives now is of the loss."""
+        return not (self._later and self._is_looking)
 
     def _save(self, target: Any) -> None:
         """Copy what lies where something is about to be overwritten."""

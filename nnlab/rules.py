@@ -119,7 +119,8 @@ class View:
             return np.zeros(len(self.hidden), dtype=bool)
         # Before the first layer that learns, no error signal is needed: a missing one is no fault there.
         needs_delta = np.logical_or.accumulate(trainable)
-        no_delta = ~(np.abs(delta) > 0) & (needs_delta | (delta == 0))
+        unseen = np.isnan(delta) & (weight_grad > 0)  # it learns, so the signal came by
+        no_delta = ~(np.abs(delta) > 0) & ~unseen & (needs_delta | (delta == 0))
         no_weight_grad = ~(np.abs(weight_grad) > 0) & trainable
         flows_later = np.logical_or.accumulate((delta > 0)[::-1])[::-1]
         grows_later = np.logical_or.accumulate(((weight_grad > 0) & trainable)[::-1])[::-1]
@@ -265,13 +266,19 @@ def can_saturate(layer: LayerInfo) -> bool:
 
 
 def _saturating(view: View) -> Breach | None:
-    values = view.layer("saturation")
+    return _saturated(view, "saturation") or _saturated(view, "gate_saturation")
+
+
+def _saturated(view: View, metric: str) -> Breach | None:
+    if metric not in view.record.layers:
+        return None
+    values = view.layer(metric)
     allowed = np.array([can_saturate(layer) for layer in view.hidden], dtype=bool)
     layer = worst(values, allowed)
     if layer is None:
         return None
     value = float(values[layer])
-    return _above("saturating", "saturation", layer, value, SATURATING_WARN, SATURATING_SEVERE)
+    return _above("saturating", metric, layer, value, SATURATING_WARN, SATURATING_SEVERE)
 
 
 def can_die(view: View) -> np.ndarray:

@@ -27,7 +27,8 @@ class LayerSample:
     `slope_sup` is sup abs(phi'), one number or one a unit. `weight_std_before`, `update_std`: std of the
     weights before the last update and of that update. `delta_norm_after` is the next layer's delta_norm.
     `time_ratio` is a recurrent layer's delta_norm at its first step over that at its last. `awaits_delta`
-    tells whether an error signal is to come here. `activation` is the registry name of the one there is.
+    tells whether an error signal is to come here. `activation` is the registry name of the one there is;
+    `gates` holds the numbers of units of each where there are several.
     """
 
     z: torch.Tensor
@@ -44,6 +45,7 @@ class LayerSample:
     update_std: float = NAN
     delta_norm_after: float = NAN
     time_ratio: float = NAN
+    gates: tuple[int, ...] = ()
     awaits_delta: bool = True
     activation: str = ""
 
@@ -112,4 +114,4 @@ def norm(values: torch.Tensor | None) -> float:
     """Give the Frobenius norm, accumulated in float64; NaN for what was not measured."""
     if values is None:
         return NAN
-    return float(values.double().norm())
+    return float((values.abs() if values.is_complex() else values).double().norm())

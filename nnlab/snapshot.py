@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,9 +24,9 @@ MOST_NAMED = 8  # of the modules that were not executed; a mixture of experts ca
 
 @contextmanager
 def _untouched(model: nn.Module) -> Iterator[None]:
-    """Put gradients, buffers and random states back as they were."""
+    """Put gradients, weights, buffers and random states back as they were."""
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    kept = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         try:
             for parameter, _ in gradients:
@@ -35,20 +36,29 @@ def _untouched(model: nn.Module) -> Iterator[None]:
             for parameter, gradient in gradients:
                 parameter.grad = gradient
             with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
+                for tensor, before in kept:
+                    if not torch.equal(
+                        tensor, before
+                    ):  # an embedding with a largest norm changes its weights
+                        tensor.copy_(before)
 
 
-def _loss_function(loss: str | LossFunction) -> LossFunction:
+def _loss_function(loss: str | LossFunction) -> Callable[[Any, Any], Any]:
+    """Give what is computed of outputs, or of the scores among them, and targets."""
     if callable(loss):
         return loss
     if loss not in LOSSES:
         raise ValueError(f"loss: {loss!r} is not allowed; allowed: {', '.join(LOSSES)}, a callable")
-    return LOSSES[loss]
+    return partial(_loss_of, loss)
 
 
-def _backward(loss: torch.Tensor, notes: list[str]) -> None:
+def _backward(model: nn.Module, loss: Any, notes: list[str]) -> None:
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        got = f"{tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
+        raise ValueError(f"loss: gave {got}; allowed: a tensor of one number")
     if loss.requires_grad:
+        for parameter in model.parameters():
+            parameter.grad = None  # of a backward pass that the model ran itself
         loss.backward()
     else:
         notes.append("the loss depends on no trainable parameter: there are no gradients")
@@ -58,10 +68,38 @@ def check_model(model: nn.Module) -> None:
     """Raise ValueError for a model that cannot be looked into."""
     if isinstance(model, torch.jit.ScriptModule):
         raise ValueError("model: compiled by torch.jit; allowed: the module it was made from")
-    if hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None:
-        raise ValueError("model: compiled by torch.compile; allowed: the module it was made from")
+    for name, module in model.named_modules():
+        if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
+            which = f"{name} is " if name else ""
+            raise ValueError(f"model: {which}compiled by torch.compile; allowed: the module it was made from")
     if any(nn.parameter.is_lazy(parameter) for parameter in model.parameters()):
         raise ValueError("model: has lazy modules of unknown shape; run one batch through it first")
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise ValueError("model: its weights have no values (device meta); load them first")
+    if any(parameter.is_inference() for parameter in model.parameters()):
+        raise ValueError("model: its weights were made under inference_mode; allowed: made outside of it")
+
+
+def _check_size(x: Any) -> None:
+    if isinstance(x, (tuple, dict)):
+        for part in x.values() if isinstance(x, dict) else x:
+            _check_size(part)
+    elif isinstance(x, torch.Tensor) and not x.numel():
+        raise ValueError(f"x: shape {tuple(x.shape)} holds no numbers; allowed: at least one example")
+
+
+def _loss_of(name: str, outputs: Any, targets: Any) -> Any:
+    """Apply a loss of nnlab's to what the user's model gave."""
+    if not isinstance(outputs, torch.Tensor) or not outputs.is_floating_point():
+        got = outputs.dtype if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        raise ValueError(f"model: gives {got}; allowed for {name}: a tensor of floating-point numbers")
+    if not isinstance(targets, torch.Tensor):
+        raise ValueError(f"y: {type(targets).__name__} is not allowed for {name}; allowed: numbers")
+    try:
+        return LOSSES[name](outputs, targets)
+    except (RuntimeError, ValueError, IndexError) as error:
+        shapes = f"{tuple(targets.shape)} of {targets.dtype} against outputs of shape {tuple(outputs.shape)}"
+        raise ValueError(f"y: {shapes} is not allowed for {name} ({str(error).splitlines()[0]})") from error
 
 
 def diagnose(model: nn.Module, x: Any, y: Any, loss: str | LossFunction = "cross_entropy") -> Run:
@@ -75,20 +113,23 @@ def diagnose(model: nn.Module, x: Any, y: Any, loss: str | LossFunction = "cross
             first; or a callable (outputs, y) -> scalar tensor, which gets whatever the model gives.
 
     Raises:
-        ValueError: an unknown loss, a compiled model, or one without a weight-bearing module.
+        ValueError: a loss, targets or outputs that cannot be used, an empty batch, a compiled model, or one
+            without a weight-bearing module.
     """
     check_model(model)
     loss_function = _loss_function(loss)
-    inputs, targets = as_tensors(x, model, is_input=True), as_tensors(y, model, is_input=False)
+    with torch.inference_mode(False):
+        inputs, targets = as_tensors(x, model, is_input=True), as_tensors(y, model, is_input=False)
     notes: list[str] = []
-    with _untouched(model), torch.enable_grad():
-        with Probe(model, gradients=True) as probe:
+    _check_size(inputs)
+    with torch.inference_mode(False), _untouched(model), torch.enable_grad():
+        with Probe(model, gradients=True, later=True) as probe:
             outputs = call(model, inputs)
         if not probe.seen:
-            raise ValueError("model: no module with a weight of two or more dimensions was executed")
+            raise ValueError("model: no call of a module with a weight of two or more dimensions was seen")
         scores = scores_of(outputs, targets)
         value = loss_function(outputs if callable(loss) else scores, targets)
-        _backward(value, notes)
+        _backward(model, value, notes)
         record, infos, status = _record(
             model, probe, float(value.detach()), _accuracy(scores, targets), notes
         )
@@ -155,4 +196,8 @@ def not_executed(names: Sequence[str]) -> list[str]:
     """Say which modules are in no table, in one sentence; none where there are none."""
     rest = len(names) - MOST_NAMED
     more = f" and {rest} more" if rest > 0 else ""
-    return [f"not executed, so not in the table: {', '.join(names[:MOST_NAMED])}{more}"] if names else []
+    return (
+        [f"not in the table, as no call with examples was seen: {', '.join(names[:MOST_NAMED])}{more}"]
+        if names
+        else []
+    )

@@ -26,6 +26,8 @@ def as_tensors(values: Any, model: nn.Module, *, is_input: bool) -> Any:
         values = torch.from_numpy(np.ascontiguousarray(values))
     if not isinstance(values, torch.Tensor):
         return values
+    if values.is_inference():
+        values = values.clone()  # what was made under inference_mode cannot take part in a backward pass
     first = next((p for p in model.parameters() if p.is_floating_point()), None)
     if first is None:
         return values

@@ -102,14 +102,18 @@ class Spots:
         spot = self.rows[row]
         z, h = (spot.stacked(lambda piece, at=at: piece[at].detach()).double() for at in (0, 1))
         slope, sup = _slopes(spot)
+        flat = (slope.abs() < TAU * sup).double()
+        widths = [z.shape[spot.axis] for z, _, _ in spot.calls[0]]
+        gates = flat.split(widths, 1) if len(widths) > 1 and spot.activation != "identity" else ()
         return {
+            "gate_saturation": max((gate.mean().item() for gate in gates), default=math.nan),
             "pre_activation_mean": z.mean().item(),
             "pre_activation_std": z.std(correction=0).item(),
             "activation_mean": h.mean().item(),
             "activation_std": h.std(correction=0).item(),
             "zero_fraction": (h == 0).double().mean().item(),
             "slope_mean": slope.double().abs().mean().item(),
-            "saturation": (slope.abs() < TAU * sup).double().mean().item(),
+            "saturation": flat.mean().item(),
             "dead_units": float((slope == 0).all(0).sum()),
             "delta_norm": _total(_delta(spot)),
             "activation_grad_norm": _total([_grad(h) for call in spot.calls for _, h, _ in call]),

@@ -225,7 +225,7 @@ def test_bad_arguments_are_named(generator):
     x, y = batch(generator, 6, 4)
     with pytest.raises(ValueError, match=r"loss: 'hinge' is not allowed; allowed: cross_entropy, mse"):
         nnlab.diagnose(nn.Linear(4, 3), x, y, loss="hinge")
-    with pytest.raises(ValueError, match="model: no module with a weight"):
+    with pytest.raises(ValueError, match="model: no call of a module with a weight"):
         nnlab.diagnose(nn.ReLU(), x, y)
 
 

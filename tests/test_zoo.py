@@ -25,6 +25,7 @@ HIDDEN_ONLY = (
     "slope_mean",
     "saturation",
     "dead_units",
+    "gate_saturation",
     "activation_grad_norm",
 )
 OF_SIGNAL = (*HIDDEN_ONLY[:-1], "pre_activation_mean", "pre_activation_std")
@@ -98,9 +99,30 @@ def test_the_numbers_are_those_of_hand_placed_autograd(animal, visit):
             rough = metric == "saturation" and spot.activation[0].isupper()
             slack = 0.005 if rough else 1e-7
             close = pytest.approx(expected, rel=animal.tolerance, abs=slack, nan_ok=True)
-            if found[metric] != close:
-                wrong.append((row, metric, found[metric], expected))
+            if found.get(metric, math.nan) != close:
+                wrong.append((row, metric, found.get(metric), expected))
     assert wrong == []
+
+
+# Rows whose layers take what they gave at the step before.
+RECURRENT = {
+    "words lstm": "lstm",
+    "gru": "gru",
+    "elman rnn": "rnn",
+    "lstm cell loop": "cell",
+    "rnn by hand": "h2h",
+    "lstm by hand": "h2h",
+    "control flow": "loop",
+}
+
+
+def test_the_signal_at_the_first_step_of_recurrent_layers_over_that_at_the_last(animal, visit):
+    found = {row: values(visit.run, row).get("time_ratio", math.nan) for row in visit.spots.rows}
+    row = RECURRENT.get(animal.name)
+    if animal.name != "bidirectional lstm":  # which has a first step at either end
+        assert {name for name, ratio in found.items() if not math.isnan(ratio)} == ({row} if row else set())
+    if row:
+        assert found[row] == pytest.approx(visit.spots.time_ratio(row), rel=1e-5)
 
 
 def test_the_loss_is_that_of_the_model_without_a_probe(visit):

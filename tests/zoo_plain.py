@@ -468,7 +468,8 @@ ANIMALS = (
         numbers(40, 8),
         mixture,
         notes=(
-            "not executed, so not in the table: experts.2.up, experts.2.down, experts.3.up, experts.3.down",
+            "not in the table, as no call with examples was seen: "
+            "experts.2.up, experts.2.down, experts.3.up, experts.3.down",
         ),
     ),
     Animal("siamese", Siamese, two_inputs, siamese),
@@ -490,7 +491,7 @@ ANIMALS = (
         Winding,
         numbers(24, 8),
         winding,
-        notes=("not executed, so not in the table: left, late",),
+        notes=("not in the table, as no call with examples was seen: left, late",),
     ),
     Animal("checkpoint", Checkpointed, numbers(24, 8), checkpointed),
     Animal("sparse and bilinear", Sparse, tokens(24, 4, words=30, classes=3), sparse),
