@@ -24,6 +24,7 @@ from nnlab.chart import (
     guide_layers,
     last_step,
     left_out_notes,
+    missing_notes,
     rows,
     spread,
     state_of,
@@ -33,7 +34,7 @@ from nnlab.frames import metric_rows
 from nnlab.metrics import METRICS
 from nnlab.numerals import percent, scientific
 from nnlab.palette import CATEGORIES, THEMES, UNDEFINED_COLOR, Mode
-from nnlab.rules import SATURATING_WARN
+from nnlab.rules import SATURATING_WARN, ReluFamily
 from nnlab.run import Run, spoken
 
 MAX_SCORES = 300  # points of a curve; as many as a run records if it is not told otherwise
@@ -91,17 +92,25 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
     parts = []
     for name, words in ((metric, "training batch"), (f"test_{metric}", "test split")):
         steps, values = run.series(name)
+        if run.config is None and np.isnan(values).all():
+            continue  # never measured: nnlab knows no test split of another's model
         part = pd.DataFrame({"step": steps.astype(float), "series": words, "metric": name, "value": values})
         # Too many points of the batches would hide where the line goes, and slow the browser down.
         part["drawn"] = np.isin(np.arange(len(part)), drawn_places(run, len(part), MAX_SCORES))
         parts.append(part)
-    long = pd.concat(parts, ignore_index=True)
     is_accuracy = metric == "accuracy"
+    if not parts:
+        return _empty_score(run, mode, metric)
+    long = pd.concat(parts, ignore_index=True)
     shown = percent if is_accuracy else scientific
     frame = long[np.isfinite(long["value"]) & long["drawn"]].drop(columns=["metric", "drawn"])
     frame = frame.assign(exact=[shown(value) for value in frame["value"]])
     lost = int((~np.isfinite(long["value"])).sum())
-    last = [scientific(float(part["value"].iloc[-1])) for part in parts if len(part)]
+    last = [
+        f"{scientific(float(part['value'].iloc[-1]))} on the {part['series'].iloc[0]}"
+        for part in parts
+        if len(part)
+    ]
     label = METRICS[metric].label
     return Chart(
         name=metric,
@@ -115,12 +124,28 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
                 else "With cross-entropy, guessing among c classes gives ln c (2.30 for ten)."
             )
         ),
-        alt_text=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(last)} "
-        "on the training batch and the test split.",
+        alt_text=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(last)}.",
         spec=_score_spec(mode, label, last_step(run), 1.0 if is_accuracy else None),
         frames={"rows": frame, **_marks(run, step)},
         make_table=lambda: long[["step", "metric", "value"]],
         notes=(f"{lost} values are not finite and cannot be drawn.",) if lost else (),
+    )
+
+
+def _empty_score(run: Run, mode: Mode, metric: str) -> Chart:
+    """Say that a score was never measured."""
+    label = METRICS[metric].label
+    table = pd.DataFrame(columns=["step", "metric", "value"])
+    return Chart(
+        name=metric,
+        title=f"{label} over training",
+        how_to_read=f"{label} on each recorded training batch, where nnlab can tell it.",
+        alt_text=f"{label} was not measured.",
+        spec=_score_spec(mode, label, last_step(run), None),
+        frames={},
+        make_table=lambda: table.astype({"step": int, "metric": str, "value": float}),
+        notes=(f"{label} was not measured: nnlab does not know which outputs are right.",),
+        is_empty=True,
     )
 
 
@@ -155,6 +180,17 @@ def _layer_lines(run: Run, metric: str, last_layer: int) -> tuple[pd.DataFrame, 
     return frame, len(lines)
 
 
+def _drawn(frame: pd.DataFrame) -> pd.Series[float]:
+    """Give what a line goes through: nothing where there is no number, so that it breaks there."""
+    return frame["value"].where(frame["state"] != "undefined")
+
+
+def _line_notes(run: Run, metric: str, drawn: int, layers: int) -> tuple[str, ...]:
+    never = np.isnan(run.series(metric)[1]).all(axis=0)
+    missing = missing_notes(run, np.where(never, np.nan, 0.0)[:layers])
+    return left_out_notes(drawn, layers, "layers") + missing
+
+
 @lru_cache(maxsize=64)
 def _lines_spec(
     mode: Mode, title: str, steps: int, depth: int, log_range: tuple[int, int] | None
@@ -178,10 +214,9 @@ def _lines_spec(
         alt.Tooltip("step:Q", title="step"),
         alt.Tooltip("exact:N", title=title),
     ]
-    base = alt.Chart(rows()).transform_filter("datum.state != 'undefined'")
-    base = base.encode(x=_step_axis(steps), y=y, color=color, detail="number:Q")
-    lines = base.mark_line(strokeWidth=1.8)
-    hover = base.transform_filter("datum.answers")
+    base = alt.Chart(rows()).encode(x=_step_axis(steps), y=y, color=color, detail="number:Q")
+    lines = base.mark_line(strokeWidth=1.8, invalid="break-paths-show-path-domains")
+    hover = base.transform_filter("datum.answers && datum.state != 'undefined'")
     hover = hover.mark_point(size=120, opacity=0, filled=True).encode(tooltip=tooltip)
     return finish(alt.layer(lines, *guide_layers(mode), hover, _cursor(mode), *_ends(mode)), mode, 280)
 
@@ -189,7 +224,8 @@ def _lines_spec(
 def saturation(run: Run, step: int, mode: Mode) -> Chart:
     """Saturated share of every hidden layer over the steps."""
     frame, drawn = _layer_lines(run, "saturation", len(run.hidden))
-    inactive = bool(run.hidden) and run.hidden[0].activation in ("relu", "leaky_relu")
+    bent = [layer.activation for layer in run.hidden if layer.activation != "identity"]
+    inactive = bool(bent) and all(name in ReluFamily for name in bent)
     word = "Inactive" if inactive else "Saturated"
     normal = (
         " For ReLU the flat side is its purpose: about half inactive is normal, so there is no limit."
@@ -209,12 +245,12 @@ def saturation(run: Run, step: int, mode: Mode) -> Chart:
         alt_text=f"{word} share over steps for {len(run.hidden)} layers.",
         spec=_lines_spec(mode, word.lower(), last_step(run), len(run.hidden), None),
         frames={
-            "rows": frame.assign(shown=frame["value"]),
+            "rows": frame.assign(shown=_drawn(frame)),
             "guide": pd.DataFrame(guide, columns=["shown", "word"]).astype({"shown": float}),
             **_marks(run, step),
         },
         make_table=lambda: metric_rows(run, "saturation", len(run.hidden)),
-        notes=left_out_notes(drawn, len(run.hidden), "layers"),
+        notes=_line_notes(run, "saturation", drawn, len(run.hidden)),
     )
 
 
@@ -242,10 +278,10 @@ def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
         alt_text=f"Update to weight ratio over steps for {len(run.layers)} layers, with a guide at 0.001.",
         spec=_lines_spec(mode, "update / weights", steps, len(run.layers), log_range),
         frames={
-            "rows": frame.assign(shown=np.where(frame["state"] == "zero", floor, frame["value"])),
+            "rows": frame.assign(shown=_drawn(frame).where(frame["state"] != "zero", floor)),
             "guide": pd.DataFrame(guide, columns=["shown", "word"]),
             **_marks(run, step),
         },
         make_table=lambda: metric_rows(run, "update_ratio"),
-        notes=left_out_notes(drawn, len(run.layers), "layers"),
+        notes=_line_notes(run, "update_ratio", drawn, len(run.layers)),
     )

@@ -47,6 +47,11 @@ def spoken(layer: str) -> str:
     return f"layer {number}" if prefix == "hidden" and number.isdigit() else layer
 
 
+def is_numbered(layer: str) -> bool:
+    """Whether a layer's name is one of nnlab's own numbers, not that of somebody's module."""
+    return spoken(layer) != layer
+
+
 @dataclass(frozen=True)
 class LayerInfo:
     """What is known of a layer without looking at its numbers.

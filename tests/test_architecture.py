@@ -24,11 +24,12 @@ LAYERS = (
     ("config", "points", "surface", "chain", "collapse", "xor", "brightness", "followed", "neuron"),
     ("histogram", "metrics", "model", "environment", "autograd", "brightness_words", "kernels", "losses",
      "optimizer", "threads", "sums"),
-    ("run", "presets", "engine", "columns"),
+    ("run", "presets", "engine", "columns", "layer_names"),
     ("runfile", "probe", "remedies", "weights", "meter", "tables", "event_file"),
     ("trajectory",),
     ("recorder", "rules"),
-    ("explanations", "learner"),
+    ("explanations", "learner", "measures", "gaps"),
+    ("selection",),
     ("diagnosis", "autograd_learner", "member"),
     ("trainer", "snapshot", "layer_table", "summary", "chart", "frames", "lessons"),
     ("comparison",),
@@ -57,6 +58,7 @@ TORCH_FREE = (
     "followed", "followed_charts", "brightness_words",
     "fonts", "provenance", "columns", "tables", "event_file", "report", "printout", "run_files", "folder",
     "reproduction", "reproduction_data", "reproduction_facts", "reproduction_network", "reproduction_text",
+    "layer_names", "measures", "gaps", "selection", "snippets",
 )  # fmt: skip
 REGISTRIES = ("activations", "initializers", "datasets", "metrics")
 

@@ -1,0 +1,35 @@
+"""layer_names: the names of a model's modules: their blocks, and a short form for an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+SHORT = 22  # characters; an axis label of these takes 130 pixels, a third of a phone's width
+GAP = "…"
+
+
+def shortened(name: str, limit: int = SHORT) -> str:
+    """Shorten in the middle, where the names of modules differ least: "transformer…mlp.c_fc"."""
+    if len(name) <= limit:
+        return name
+    kept = limit - len(GAP)
+    tail = (kept + 1) // 2
+    return f"{name[: kept - tail]}{GAP}{name[len(name) - tail :]}"
+
+
+def block_of(name: str, levels: int) -> str:
+    """Give the first parts of a module's name: "transformer.h.7" for 3 of "transformer.h.7.mlp.c_fc"."""
+    return ".".join(name.split(".")[:levels])
+
+
+def blocks(names: Sequence[str], levels: int) -> list[tuple[str, list[int]]]:
+    """Group neighbors of the same block: its name, and the positions of its layers."""
+    numbered = enumerate(names)
+    grouped = groupby(numbered, key=lambda pair: block_of(pair[1], levels))
+    return [(block, [place for place, _ in group]) for block, group in grouped]
+
+
+def depth_of(names: Sequence[str]) -> int:
+    """Give the number of parts of the longest name."""
+    return max((len(name.split(".")) for name in names), default=0)
