@@ -32,6 +32,7 @@ LESSONS = {
     "pages/1_Activation_functions.py": "What does an activation do to the error signal?",
     "pages/2_Why_nonlinearity.py": "Why an activation at all?",
     "pages/3_Lighter_sevens.py": "Does it make a network robust to brightness?",
+    "pages/7_Your_model.py": "And your own PyTorch model?",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -45,8 +47,10 @@ def _padded(values: np.ndarray, length: int) -> np.ndarray:
     return np.append(values.astype(float), np.full(length - len(values), np.nan))
 
 
-def layer_table(run: Run, step: int) -> pd.DataFrame:
+def layer_table(run: Run, step: int, places: Sequence[int] | None = None) -> pd.DataFrame:
     """Give one row a layer at the record nearest to a step; probe metrics from the nearest probe.
+
+    With `places`, positions from 0, only those layers, in their order; the index then holds their numbers.
 
     Columns: layer, activation, units, the metrics of BATCH_COLUMNS and PROBE_COLUMNS, and
     slope_factor and weight_factor, whose product is backward_gain.
@@ -64,4 +68,7 @@ def layer_table(run: Run, step: int) -> pd.DataFrame:
     columns["weight_factor"] = _padded(weight_factors(record), count)
     for name in PROBE_COLUMNS:
         columns[name] = _padded(probe.layers[name], count)
-    return pd.DataFrame(columns)
+    table = pd.DataFrame(columns)
+    if places is None:
+        return table
+    return table.set_axis(pd.Index(range(1, count + 1), name="#")).iloc[list(places)]

@@ -122,6 +122,22 @@ MEASURES: dict[str, Measure] = {
     ),
 }
 
+# Which measure shows best what a finding is about.
+_OF_KIND = {
+    "dead_layer": "dead",
+    "dying": "dead",
+    "stalled": "dead",
+    "saturating": "saturation",
+    "rank_collapse": "cosine",
+    "updates_small": "update",
+    "updates_large": "update",
+}
+
+
+def telling(kind: str) -> str:
+    """Give the measure that shows best what a kind of finding is about."""
+    return _OF_KIND.get(kind, "signal")
+
 
 def ranked(run: Run, step: int, measure: str) -> list[Ranked]:
     """List the hidden layers at the record nearest to a step, worst first; without those not measured."""

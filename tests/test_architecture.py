@@ -18,7 +18,7 @@ PARTS = sorted((ROOT / "pages" / "parts").glob("*.py"))
 LAYERS = (
     (
         "activations", "streams", "numerals", "palette", "samples", "field", "question", "softmax", "shipped",
-        "split", "fonts", "provenance",
+        "split", "fonts", "provenance", "snippets", "advice",
     ),
     ("initializers", "datasets", "csvfile", "network", "questions", "activation_facts"),
     ("config", "points", "surface", "chain", "collapse", "xor", "brightness", "followed", "neuron"),
@@ -58,7 +58,7 @@ TORCH_FREE = (
     "followed", "followed_charts", "brightness_words",
     "fonts", "provenance", "columns", "tables", "event_file", "report", "printout", "run_files", "folder",
     "reproduction", "reproduction_data", "reproduction_facts", "reproduction_network", "reproduction_text",
-    "layer_names", "measures", "gaps", "selection", "snippets",
+    "layer_names", "measures", "gaps", "selection", "snippets", "advice",
 )  # fmt: skip
 REGISTRIES = ("activations", "initializers", "datasets", "metrics")
 

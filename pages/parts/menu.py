@@ -11,13 +11,15 @@ PAGES = {
     "pages/1_Activation_functions.py": "Activation functions",
     "pages/2_Why_nonlinearity.py": "Why nonlinearity",
     "pages/3_Lighter_sevens.py": "Lighter sevens",
+    "pages/7_Your_model.py": "Your model",
 }
 
 
-def menu() -> None:
-    """Draw a row of links to all pages, and the way to share this one."""
+def menu(*, is_shared: bool = True) -> None:
+    """Draw a row of links to all pages, and the way to share this one, where a link can say it all."""
     st.divider()
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="menu"):
         for page, label in PAGES.items():
             st.page_link(page, label=label, width="content")
-        share()
+        if is_shared:
+            share()
