@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,8 @@ from nnlab.numerals import percent, scientific
 from nnlab.palette import Mode
 from nnlab.remedies import describe
 from nnlab.run import Run, StepRecord
-from nnlab.runfile import RunWriter, load_run
+from nnlab.runfile import load_run
+from nnlab.runwriter import LostRecordsWarning, RunWriter
 
 if TYPE_CHECKING:
     from nnlab.run_files import View
@@ -154,20 +156,35 @@ def _train(arguments: argparse.Namespace) -> int:
         bar.update(record)
 
     try:
-        with _interrupts_set(stop):
+        with _interrupts_set(stop), _losses_said_at_the_end():
             run = train(config, on_record=on_record, stop=stop)
     except ValueError as error:
         raise ValueError(_as_flag(error)) from None
     finally:
         bar.close()
-    interrupted = run.status == "stopped"
     if arguments.out:
         writer = writer or RunWriter(arguments.out)  # stopped before its first record
-        writer.finish(run, "interrupted" if interrupted else run.status)
+        _finish(writer, run)
     if arguments.weights:
         _save_weights(run, arguments.weights)
     _print_verdict(run)
-    return EXIT_INTERRUPTED if interrupted else EXIT_DONE
+    if writer is not None and writer.trouble:  # the file that was asked for is not what it should be
+        _complain(writer.trouble)
+        return EXIT_BAD_INPUT
+    return EXIT_INTERRUPTED if run.status == "stopped" else EXIT_DONE
+
+
+def _finish(writer: RunWriter, run: Run) -> None:
+    with _losses_said_at_the_end():
+        writer.finish(run, "interrupted" if run.status == "stopped" else run.status)
+
+
+@contextmanager
+def _losses_said_at_the_end() -> Iterator[None]:
+    """Keep a full disk from being said twice: it does not end the run, and the exit code tells it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LostRecordsWarning)
+        yield
 
 
 @contextmanager

@@ -18,15 +18,18 @@ PARTS = sorted((ROOT / "pages" / "parts").glob("*.py"))
 LAYERS = (
     (
         "activations", "streams", "numerals", "palette", "samples", "field", "question", "softmax", "shipped",
-        "split", "fonts", "provenance", "snippets", "advice",
+        "split", "fonts", "provenance", "snippets", "advice", "layer_names",
     ),
     ("initializers", "datasets", "csvfile", "network", "questions", "activation_facts"),
     ("config", "points", "surface", "chain", "collapse", "xor", "brightness", "followed", "neuron"),
     ("histogram", "metrics", "model", "environment", "autograd", "brightness_words", "kernels", "losses",
      "optimizer", "threads", "sums"),
-    ("run", "presets", "engine", "columns", "layer_names"),
+    ("run", "presets", "engine", "columns"),
+    ("alignment", "runline", "writer_lock"),
+    ("runheader", "runrecord"),
+    ("runreader",),
     ("runfile", "probe", "remedies", "weights", "meter", "tables", "event_file"),
-    ("trajectory",),
+    ("trajectory", "runwriter", "live_file"),
     ("recorder", "rules"),
     ("explanations", "learner", "measures", "gaps"),
     ("selection",),
@@ -49,7 +52,9 @@ LAYERS = (
     ("__main__",),
 )  # fmt: skip
 TORCH_FREE = (
-    "run", "runfile", "diagnosis", "remedies", "chart", "charts", "gradient_charts", "histogram_charts",
+    "run", "runfile", "runline", "runheader", "runrecord", "runreader", "runwriter", "live_file",
+    "writer_lock", "alignment",
+    "diagnosis", "remedies", "chart", "charts", "gradient_charts", "histogram_charts",
     "line_charts", "unit_charts", "export", "layer_table", "summary", "presets", "jobs", "config",
     "network", "weights", "trajectory", "lessons", "chain", "collapse", "xor", "surface", "points", "neuron",
     "softmax", "brightness", "activation_facts", "activation_charts", "neuron_charts", "softmax_charts",

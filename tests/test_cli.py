@@ -215,7 +215,10 @@ def test_a_full_disk_is_one_line(call: Call, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "write", fail)
     outcome = call("train", *SMALL, "--out", tmp_path / "run.jsonl")
     assert outcome.code == 2
-    assert outcome.err.splitlines() == ["nnlab: No space left on device"]
+    assert outcome.err.splitlines() == [
+        "nnlab: run.jsonl: No space left on device; 6 of 6 records are not in the file"
+    ]
+    assert "completed" in outcome.out
 
 
 # One bad value for every flag, and what the line must say is allowed.

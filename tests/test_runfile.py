@@ -19,7 +19,8 @@ import pytest
 
 import nnlab
 from nnlab.run import StepRecord
-from nnlab.runfile import RunFileError, RunWriter, load_run, parse_run, to_bytes
+from nnlab.runfile import RunFileError, load_run, parse_run, to_bytes
+from nnlab.runwriter import RunWriter
 
 SameRecords = Callable[..., None]
 
@@ -159,7 +160,7 @@ def test_every_line_is_json_with_the_checksum_of_the_rest(tiny_run: nnlab.Run) -
 
 def test_the_header_says_what_the_file_is(tiny_run: nnlab.Run) -> None:
     header, *records, end = (json.loads(line) for line in to_bytes(tiny_run).splitlines())
-    assert (header["format"], header["schema"]) == ("nnlab.run", [1, 0])
+    assert (header["format"], header["schema"]) == ("nnlab.run", [1, 1])
     assert header["config"] == tiny_run.config.to_dict()
     assert header["environment"] == tiny_run.environment
     assert header["dataset_sha256"] == nnlab.load_dataset(tiny_run.config).sha256
@@ -302,7 +303,7 @@ def test_unknown_metrics_are_kept(small_run: nnlab.Run) -> None:
 
 def test_a_field_of_a_newer_minor_version_does_not_hide_the_records(small_run: nnlab.Run) -> None:
     config = {**small_run.config.to_dict(), "dropout": 0.5}
-    run = _read(_changed(small_run, 0, schema=[1, 1], config=config))
+    run = _read(_changed(small_run, 0, schema=[1, 2], config=config))
     assert len(run.records) == 3
 
 
