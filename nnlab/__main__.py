@@ -1,4 +1,4 @@
-"""The command line: python -m nnlab train | show | export."""
+"""The command line: python -m nnlab train | show | export | convert."""
 
 from __future__ import annotations
 
@@ -71,6 +71,11 @@ def _build_parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="print a run's verdict and layer table")
     show.add_argument("file", help="run file")
     _add_export(commands)
+    convert = commands.add_parser(
+        "convert", allow_abbrev=False, help="write a PyTorch state dict (.pt, .pth) as a safetensors file"
+    )
+    convert.add_argument("file", help="file of torch.save(model.state_dict(), file)")
+    convert.add_argument("--out", metavar="FILE", required=True, help="safetensors file to write")
     return parser
 
 
@@ -201,12 +206,16 @@ def _interrupts_set(stop: threading.Event) -> Iterator[None]:
 
 
 def _save_weights(run: Run, path: str) -> None:
-    from safetensors.torch import save_file
+    from nnlab.checkpoint import write_checkpoint
 
-    assert run.model is not None
+    _write_whole(write_checkpoint(run), path)
+
+
+def _write_whole(content: bytes, path: str) -> None:
+    """Write a file that appears complete or not at all."""
     partial = f"{path}.partial"
     try:
-        save_file(run.model.state_dict(), partial)
+        Path(partial).write_bytes(content)
         os.replace(partial, path)
     finally:
         Path(partial).unlink(missing_ok=True)
@@ -287,6 +296,21 @@ def _export(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _convert(arguments: argparse.Namespace) -> int:
+    _check_folder(arguments.out, "--out")
+    source, target = Path(arguments.file), Path(arguments.out)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise ValueError(f"--out: {arguments.out!r} is the file that is read; name another one")
+    from nnlab.conversion import convert
+
+    converted = convert(source)
+    _write_whole(converted.content, arguments.out)
+    print(f"{arguments.out}: {converted.tensors:,} tensors, {len(converted.content):,} bytes")
+    for note in converted.notes:
+        print(f"note: {note}")
+    return EXIT_DONE
+
+
 def _with_values_joined(arguments: list[str]) -> list[str]:
     """Write "--noise -1" as "--noise=-1": argparse would take -1e5 or -inf for a flag."""
     valued = {_flag(name) for name, field in FIELDS.items() if field.kind != "switch"}
@@ -305,7 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _build_parser().parse_args(_with_values_joined(given))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows only ASCII
-    commands = {"train": _train, "show": _show, "export": _export}
+    commands = {"train": _train, "show": _show, "export": _export, "convert": _convert}
     try:
         return commands[parsed.command](parsed)
     except KeyboardInterrupt:

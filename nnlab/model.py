@@ -58,7 +58,7 @@ class Block(nn.Module):
         super().__init__()
         self.linear = _blank_linear(fan_in, config.width, bias=bias)
         self.norm = _normalization(config)
-        self.activation = _activation(config.activation)
+        self.activation = make_activation(config.activation)
         self.residual = residual
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -114,7 +114,8 @@ def to_network(model: MLP, config: ExperimentConfig) -> Network:
     return Network((*layers[:-1], replace(layers[-1], activation="identity")))
 
 
-def _activation(name: str) -> nn.Module:
+def make_activation(name: str) -> nn.Module:
+    """Make the module of a registry name."""
     module = ACTIVATIONS[name].module
     return Elementwise(name) if module is None else getattr(nn, module)()
 

@@ -12,6 +12,7 @@ from functools import partial
 import pandas as pd
 
 from nnlab.charts import CHARTS, draw
+from nnlab.checkpoint import write_checkpoint
 from nnlab.columns import meanings
 from nnlab.event_file import check_tensorboard, to_event_file
 from nnlab.export import CHART_FORMATS, file_stem
@@ -135,15 +136,9 @@ def _run_file(view: View) -> list[RunFile]:
 
 
 def _weights(view: View) -> list[RunFile]:
-    model = view.run.model
-    if model is None:
+    if view.run.model is None:
         return []  # a run read from a file has none
-
-    def make() -> bytes:
-        from safetensors.numpy import save
-
-        return save({name: tensor.numpy() for name, tensor in model.state_dict().items()})
-
+    make = partial(write_checkpoint, view.run)
     return [RunFile("weights.safetensors", "the trained weights", "application/octet-stream", make)]
 
 

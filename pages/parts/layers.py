@@ -105,7 +105,7 @@ def about(run: Run, step: int) -> None:
     shown = drawn(run, step)
     if shown is not run:
         st.caption(
-            f"The charts show {shown.depth} of {run.depth} hidden layers or blocks; the verdict, the tiles and "
+            f"The charts show {shown.depth} of {run.depth} hidden layers or blocks; verdict, tiles and "
             "the files are of all."
         )
 

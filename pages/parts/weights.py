@@ -50,7 +50,7 @@ def _choose(checkpoint: Checkpoint) -> None:
             width=180,
             help="A file of weights does not say it, but for files that nnlab wrote.",
         )
-        st.selectbox("Loss", list(LOSSES), key=LOSS, format_func=LOSSES.get, width=200)
+        st.selectbox("Loss", list(LOSSES), key=LOSS, format_func=lambda name: LOSSES[name], width=200)
         st.button(
             "Diagnose",
             type="primary",
