@@ -11,9 +11,9 @@ ADVICE: dict[str, str] = {
     "of leaky ReLU or GELU cannot die, and smaller steps do not push them below 0.",
     "exploding": "Start with smaller weights or put a normalization before the layer. Clipping "
     "(torch.nn.utils.clip_grad_norm_) keeps the steps small until then.",
-    "vanishing": "Start the weights at the scale that fits the activation (He for ReLU, Xavier for tanh), put "
-    "residual connections or normalization around the layers that lose the signal, and replace sigmoids "
-    "between layers by tanh, ReLU or GELU.",
+    "vanishing": "Start the weights at the scale that fits the activation (He for ReLU, Xavier for tanh), "
+    "put residual connections or normalization around the layers that lose the signal, and replace "
+    "sigmoids between layers by tanh, ReLU or GELU.",
     "blocked": "Look behind this layer, toward the output, for a detach(), a no_grad(), a branch multiplied "
     "by 0, or weights that are all 0.",
     "saturating": "Normalize what goes into this activation, or start with smaller weights; if it was not so "

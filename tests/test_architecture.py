@@ -36,7 +36,7 @@ LAYERS = (
     ("selection",),
     ("diagnosis", "autograd_learner", "member"),
     ("trainer", "snapshot", "layer_table", "summary", "chart", "frames", "lessons"),
-    ("comparison", "rebuilt"),
+    ("comparison", "rebuilt", "example_model"),
     ("gradient_charts", "histogram_charts", "line_charts", "unit_charts", "jobs"),
     (
         "activation_charts", "neuron_charts", "softmax_charts", "chain_charts", "collapse_charts",
