@@ -7,7 +7,7 @@ import streamlit as st
 from nnlab.jobs import warm_up
 from nnlab.presets import PRESETS
 from nnlab.provenance import in_words
-from pages.parts import runs
+from pages.parts import followed_file, runs
 from pages.parts.choice import choose, current, show_notes, write_address
 from pages.parts.controls import sidebar
 from pages.parts.lab import TICKING, panels
@@ -101,6 +101,7 @@ def messages(problem: str) -> None:
 
 
 page("nnlab: see where gradients die")
+followed_file.lead()
 problem = sidebar()
 if not problem:
     runs.replay()

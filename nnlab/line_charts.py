@@ -37,6 +37,7 @@ from nnlab.palette import CATEGORIES, THEMES, UNDEFINED_COLOR, Mode
 from nnlab.rules import SATURATING_WARN, ReluFamily
 from nnlab.run import Run, spoken
 
+NO_UPDATES = "No update was seen: this needs two records of one training, as nnlab.watch makes them."
 MAX_SCORES = 300  # points of a curve; as many as a run records if it is not told otherwise
 UPDATE_GUIDE = 1e-3  # Karpathy's makemore, part 3: the usual update ratio
 
@@ -64,11 +65,13 @@ def _marks(run: Run, step: int) -> dict[str, pd.DataFrame]:
 
 
 @lru_cache(maxsize=64)
-def _score_spec(mode: Mode, title: str, steps: int, top: float | None) -> dict[str, Any]:
-    order = ["training batch", "test split"]
+def _score_spec(
+    mode: Mode, title: str, steps: int, top: float | None, *, has_test: bool = True
+) -> dict[str, Any]:
+    order = ["training batch", "test split"][: 1 + has_test]
     color = (
         alt.Color("series:N", title=None)
-        .scale(domain=order, range=[CATEGORIES[4], CATEGORIES[5]])
+        .scale(domain=order, range=[CATEGORIES[4], CATEGORIES[5]][: 1 + has_test])
         .legend(orient="top", symbolType="stroke", symbolStrokeWidth=3)
     )
     y_scale = alt.Scale(domain=[0, top]) if top else alt.Scale(zero=True)
@@ -116,8 +119,8 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
         name=metric,
         title=f"{label} over training",
         how_to_read=(
-            f"The thin line is the {label.lower()} on each recorded training batch, the thick one with "
-            "dots on the test split, which the network never learns from. "
+            f"The thin line is the {label.lower()} on each recorded training batch, a thick one with "
+            "dots that on the test split, which the network never learns from. "
             + (
                 "Guessing among c classes gives 1/c."
                 if is_accuracy
@@ -125,7 +128,13 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
             )
         ),
         alt_text=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(last)}.",
-        spec=_score_spec(mode, label, last_step(run), 1.0 if is_accuracy else None),
+        spec=_score_spec(
+            mode,
+            label,
+            last_step(run),
+            1.0 if is_accuracy else None,
+            has_test="test split" in set(long["series"]),
+        ),
         frames={"rows": frame, **_marks(run, step)},
         make_table=lambda: long[["step", "metric", "value"]],
         notes=(f"{lost} values are not finite and cannot be drawn.",) if lost else (),
@@ -257,6 +266,7 @@ def saturation(run: Run, step: int, mode: Mode) -> Chart:
 def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
     """How far each update moved the weights of every layer, relative to their spread."""
     frame, drawn = _layer_lines(run, "update_ratio", len(run.layers))
+    measured = bool(run.config is not None or frame["value"].notna().any())
     values = np.append(frame["value"].to_numpy(), UPDATE_GUIDE)
     low, high = drawn_decades(run, values)
     floor = float(f"1e{low - 1}")
@@ -283,5 +293,6 @@ def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
             **_marks(run, step),
         },
         make_table=lambda: metric_rows(run, "update_ratio"),
-        notes=_line_notes(run, "update_ratio", drawn, len(run.layers)),
+        notes=_line_notes(run, "update_ratio", drawn, len(run.layers)) if measured else (NO_UPDATES,),
+        is_empty=not measured,
     )

@@ -39,7 +39,11 @@ def watch() -> None:
 def heading(run: Run) -> None:
     """Say whose run is shown."""
     if opened.is_example():
-        st.markdown("#### Example: a network with a fault, recorded with these lines")
+        st.markdown("#### Example: what you will see")
+        st.caption(
+            "A small convolutional network learns digits, until a faulty schedule multiplies the learning "
+            "rate by 50 for one step, at step 120."
+        )
     else:
         st.markdown(f"#### {plain(run.title)}")
 

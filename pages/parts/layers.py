@@ -94,7 +94,7 @@ def about(run: Run, step: int) -> None:
             "#": entry.place + 1,
             "layer": entry.layer,
             "number": measure.word(entry.value),
-            "": "beyond" if entry.is_beyond else "usual",
+            "verdict": "beyond" if entry.is_beyond else "usual",
         }
         for entry in worst[:SHOWN]
     ]
