@@ -11,7 +11,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from nnlab.layer_names import shortened
+from nnlab.layer_names import axis_word
 from nnlab.palette import CATEGORIES, THEMES, Mode, chart_config
 from nnlab.run import BROKEN_OFF, Run, StepRecord, is_numbered
 
@@ -148,7 +148,7 @@ def module_axis(values: Sequence[int], first: int) -> alt.Axis:
 
 def modules_frame(names: Sequence[str]) -> pd.DataFrame:
     """Give the dataset "modules": the names as they fit beside a picture."""
-    return pd.DataFrame({"word": [shortened(name) for name in names]})
+    return pd.DataFrame({"word": [axis_word(name) for name in names]})
 
 
 def modules_layer() -> alt.Chart:

@@ -198,6 +198,8 @@ def _heatmap_spec(
         .scale(domain=[0.5, layers + 0.5], nice=False)
     )
     labels = decade_ticks(low, high)
+    # Names on the left leave a phone no room for legends on the right.
+    below: dict[str, Any] = {"orient": "bottom", "direction": "horizontal"} if named else {}
     undefined = "not measured, or not finite" if named else "not finite"
     color = (
         alt.Color("log:Q", title="error signal")
@@ -207,6 +209,7 @@ def _heatmap_spec(
             values=[round(float(np.log10(label))) for label in labels],
             labelExpr="'1e' + replace(format(datum.value, 'd'), '\u2212', '-')",
             gradientLength=200,
+            **below,
         )
     )
     tooltip = [
@@ -227,7 +230,7 @@ def _heatmap_spec(
             x=x, x2="right:Q", y=y, y2="top:Q", tooltip=tooltip,
             fill=alt.Fill("state:N", title="no number")
             .scale(domain=["zero", "undefined"], range=[ZERO_COLOR, UNDEFINED_COLOR])
-            .legend(labelExpr=f"datum.label == 'zero' ? 'exactly 0' : '{undefined}'"),
+            .legend(labelExpr=f"datum.label == 'zero' ? 'exactly 0' : '{undefined}'", **below),
         )
     )  # fmt: skip
     cursor = alt.Chart(rows("cursor")).mark_rule(color=THEMES[mode].text, strokeWidth=1.5, strokeDash=[4, 3])

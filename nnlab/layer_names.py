@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 
 SHORT = 22  # characters; an axis label of these takes 130 pixels, a third of a phone's width
 GAP = "…"
+_FOLDED = re.compile(r"(.*) \((\d+) layers, worst: .*\)", re.DOTALL)
 
 
 def shortened(name: str, limit: int = SHORT) -> str:
-    """Shorten in the middle, where the names of modules differ least: "transformer…mlp.c_fc"."""
+    """Shorten in the middle; most is kept of the end, where modules differ: "transf….10.attn.c_attn"."""
     if len(name) <= limit:
         return name
     kept = limit - len(GAP)
-    tail = (kept + 1) // 2
+    tail = min(kept - 1, 1 + 2 * kept // 3)
     return f"{name[: kept - tail]}{GAP}{name[len(name) - tail :]}"
+
+
+def folded_name(block: str, count: int, worst: str) -> str:
+    """Name a block of layers that is shown by its worst one."""
+    return f"{block} ({count} layers, worst: {worst})"
+
+
+def axis_word(name: str) -> str:
+    """Give what fits beside a picture: a block's name with the number of its layers, else the name."""
+    found = _FOLDED.fullmatch(name)
+    return shortened(name) if found is None else f"{shortened(found[1], SHORT - 4)} ×{found[2]}"
 
 
 def block_of(name: str, levels: int) -> str:

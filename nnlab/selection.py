@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nnlab.layer_names import blocks, depth_of
+from nnlab.layer_names import blocks, depth_of, folded_name
 from nnlab.measures import ranked
 from nnlab.run import LayerInfo, LayerNumbers, Run, StepRecord
 
@@ -98,7 +98,7 @@ def _folded_rows(run: Run, levels: int, step: int) -> Iterator[tuple[int, str]]:
         name = run.layers[worst].name
         if len(places) > 1:
             rest = name.removeprefix(block).lstrip(".") or name
-            name = f"{block} ({len(places)} layers, worst: {rest})"
+            name = folded_name(block, len(places), rest)
         yield worst, name
 
 

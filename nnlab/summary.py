@@ -75,9 +75,10 @@ def _signal_tile(run: Run, step: int) -> Tile:
     return Tile(
         label="Signal at layer 1" if is_own else "Signal at first layer",
         value=fraction(ratio) if ratio < 0.1 else scientific(ratio),
-        detail=detail if is_own else f"{detail}, {_named(run, 0)}",
+        detail=detail,
         help="R = ‖δ₁‖ / ‖δ_L‖: the error signal that reaches the first hidden layer, relative to the "
-        "last one. Healthy between 0.05 and 20. The line is log10 R over the steps.",
+        "last one. Healthy between 0.05 and 20. The line is log10 R over the steps."
+        + ("" if is_own else f" The first layer here is {run.layers[0].name}."),
         course=_course(_log10(ratios)),
     )
 

@@ -25,7 +25,7 @@ def head() -> None:
         return
     at = f"{len(run.records):,} records up to step {run.records[-1].step:,}"
     if opened.is_live():
-        st.markdown(f":material/fiber_manual_record: **Live.** {at}")
+        st.markdown(f":material/sensors: **Live.** {at}")
     else:
         st.caption(at)
 

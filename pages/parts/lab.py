@@ -105,7 +105,7 @@ def _numbers(source: Source, step: int | None) -> None:
                 delta=plain(tile.detail),
                 delta_color="off",
                 delta_arrow="off",
-                help=tile.help,
+                help=plain(tile.help),
                 border=True,
                 chart_data=list(tile.course),
                 height="stretch",
