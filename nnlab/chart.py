@@ -167,6 +167,21 @@ def missing_notes(run: Run, values: np.ndarray) -> tuple[str, ...]:
     return (f"Not measured, and left out: {', '.join(lost[:MAX_MISSING])}{more}.",)
 
 
+def without_probes(name: str, title: str, how_to_read: str) -> Chart:
+    """Say that a run holds nothing of what is taken at probe records only."""
+    return Chart(
+        name=name,
+        title=title,
+        how_to_read=how_to_read,
+        alt_text=f"{title}: not recorded.",
+        spec=finish(alt.Chart(rows()).mark_point(), "light", 60),
+        frames={"rows": pd.DataFrame({"layer": []})},
+        make_table=lambda: pd.DataFrame({"layer": []}),
+        notes=("Not recorded in this file.",),
+        is_empty=True,
+    )
+
+
 def guide_layers(mode: Mode) -> list[alt.Chart]:
     """Draw guide lines of the dataset "guide" with their words, readable over other lines."""
     base = alt.Chart(rows("guide"))

@@ -208,7 +208,7 @@ def why_healthy(run: Run) -> str:
     """Say by which numbers a run without findings is healthy."""
     view = View(run, len(run.records) - 1)
     parts = [_flow_words(view)]
-    saturated = worst(view.layer("saturation"), np.array([can_saturate(i) for i in view.hidden]))
+    saturated = worst(view.layer("saturation"), np.array([can_saturate(i) for i in view.hidden], bool))
     if saturated is not None:
         value = float(view.layer("saturation")[saturated])
         parts.append(f"at most {percent(value)} of a layer is saturated (limit 40 %)")

@@ -24,6 +24,7 @@ from nnlab.chart import (
     modules_layer,
     rows,
     spread,
+    without_probes,
 )
 from nnlab.frames import histogram_at
 from nnlab.histogram import bin_edges
@@ -199,6 +200,9 @@ def _counted(run: Run, step: int, quantity: str) -> np.ndarray:
 
 def ridges(run: Run, step: int, mode: Mode, quantity: str) -> Chart:
     """Histograms of one quantity at the probe record nearest to a step, one ridge a layer."""
+    if not run.has_probes:
+        name = f"{quantity}_histograms"
+        return without_probes(name, f"{TITLES[quantity]} per layer", _HOW_TO_READ[quantity])
     histogram = histogram_at(run, step, quantity)
     at = run.record_at(step, probe=True).step
     layers = run.hidden if quantity == "activation" else run.layers

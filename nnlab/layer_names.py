@@ -7,16 +7,26 @@ from collections.abc import Sequence
 from itertools import groupby
 
 SHORT = 22  # characters; an axis label of these takes 130 pixels, a third of a phone's width
+SHORTEST_WORD = 2
 GAP = "…"
 _FOLDED = re.compile(r"(.*) \((\d+) layers, worst: .*\)", re.DOTALL)
 
 
 def shortened(name: str, limit: int = SHORT) -> str:
-    """Shorten in the middle; most is kept of the end, where modules differ: "transf….10.attn.c_attn"."""
-    if len(name) <= limit:
-        return name
+    """Shorten the longest words first, so that numbers stay: "trans.h.10.attn.c_attn"."""
+    parts = name.split(".")
+    while len(".".join(parts)) > limit:
+        longest = max(range(len(parts)), key=lambda place: len(parts[place]))
+        if len(parts) == 1 or len(parts[longest]) <= SHORTEST_WORD:
+            return _without_middle(".".join(parts), limit)
+        parts[longest] = parts[longest][:-1]
+    return ".".join(parts)
+
+
+def _without_middle(name: str, limit: int) -> str:
+    """Keep most of the end, where modules differ."""
     kept = limit - len(GAP)
-    tail = min(kept - 1, 1 + 2 * kept // 3)
+    tail = 2 * kept // 3
     return f"{name[: kept - tail]}{GAP}{name[len(name) - tail :]}"
 
 
@@ -28,7 +38,10 @@ def folded_name(block: str, count: int, worst: str) -> str:
 def axis_word(name: str) -> str:
     """Give what fits beside a picture: a block's name with the number of its layers, else the name."""
     found = _FOLDED.fullmatch(name)
-    return shortened(name) if found is None else f"{shortened(found[1], SHORT - 4)} ×{found[2]}"
+    if found is None:
+        return shortened(name)
+    count = f" ×{found[2]}"
+    return shortened(found[1], SHORT - len(count)) + count
 
 
 def block_of(name: str, levels: int) -> str:

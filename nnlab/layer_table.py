@@ -55,7 +55,8 @@ def layer_table(run: Run, step: int, places: Sequence[int] | None = None) -> pd.
     Columns: layer, activation, units, the metrics of BATCH_COLUMNS and PROBE_COLUMNS, and
     slope_factor and weight_factor, whose product is backward_gain.
     """
-    record, probe = run.record_at(step), run.record_at(step, probe=True)
+    record = run.record_at(step)
+    probe = run.record_at(step, probe=True).layers if run.has_probes else {}
     count = len(run.layers)
     columns: dict[str, object] = {
         "layer": [layer.name for layer in run.layers],
@@ -67,7 +68,7 @@ def layer_table(run: Run, step: int, places: Sequence[int] | None = None) -> pd.
     columns["slope_factor"] = _padded(slope_factors(record), count)
     columns["weight_factor"] = _padded(weight_factors(record), count)
     for name in PROBE_COLUMNS:
-        columns[name] = _padded(probe.layers[name], count)
+        columns[name] = _padded(probe.get(name, np.empty(0)), count)
     table = pd.DataFrame(columns)
     if places is None:
         return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -38,6 +39,7 @@ from nnlab.rules import SATURATING_WARN, ReluFamily
 from nnlab.run import Run, spoken
 
 NO_UPDATES = "No update was seen: this needs two records of one training, as nnlab.watch makes them."
+SCORE_COLUMNS = ["step", "series", "metric", "value", "drawn"]
 MAX_SCORES = 300  # points of a curve; as many as a run records if it is not told otherwise
 UPDATE_GUIDE = 1e-3  # Karpathy's makemore, part 3: the usual update ratio
 
@@ -91,7 +93,8 @@ def _score_spec(
     return finish(alt.layer(*parts), mode, 260)
 
 
-def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
+def _score_parts(run: Run, metric: str) -> pd.DataFrame:
+    """Give a score of the training batches and of the test split: step, series, metric, value, drawn."""
     parts = []
     for name, words in ((metric, "training batch"), (f"test_{metric}", "test split")):
         steps, values = run.series(name)
@@ -101,60 +104,59 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
         # Too many points of the batches would hide where the line goes, and slow the browser down.
         part["drawn"] = np.isin(np.arange(len(part)), drawn_places(run, len(part), MAX_SCORES))
         parts.append(part)
-    is_accuracy = metric == "accuracy"
-    if not parts:
-        return _empty_score(run, mode, metric)
-    long = pd.concat(parts, ignore_index=True)
-    shown = percent if is_accuracy else scientific
-    frame = long[np.isfinite(long["value"]) & long["drawn"]].drop(columns=["metric", "drawn"])
-    frame = frame.assign(exact=[shown(value) for value in frame["value"]])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=SCORE_COLUMNS)
+
+
+def _score_help(label: str) -> str:
+    guess = (
+        "Guessing among c classes gives 1/c."
+        if label == METRICS["accuracy"].label
+        else "With cross-entropy, guessing among c classes gives ln c (2.30 for ten)."
+    )
+    return (
+        f"The thin line is the {label.lower()} on each recorded training batch, a thick one with dots that "
+        f"on the test split, which the network never learns from. {guess}"
+    )
+
+
+def _score_notes(run: Run, long: pd.DataFrame, label: str, shown: Callable[[float], str]) -> tuple[str, ...]:
+    """Say what a curve of a score does not: what is not finite, what is one number only, what is none."""
+    if long.empty:
+        return (f"{label} was not measured: nnlab does not know which outputs are right.",)
+    if run.config is None and len(run.records) == 1:
+        return (f"{label} of the one recorded batch: {shown(float(long['value'].iloc[0]))}.",)
     lost = int((~np.isfinite(long["value"])).sum())
-    last = [
-        f"{scientific(float(part['value'].iloc[-1]))} on the {part['series'].iloc[0]}"
-        for part in parts
-        if len(part)
-    ]
+    return (f"{lost} values are not finite and cannot be drawn.",) if lost else ()
+
+
+def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
+    is_accuracy = metric == "accuracy"
+    shown = percent if is_accuracy else scientific
     label = METRICS[metric].label
+    long = _score_parts(run, metric)
+    drawn = np.isfinite(long["value"].astype(float)) & long["drawn"].astype(bool)
+    frame = long[drawn].drop(columns=["metric", "drawn"])
+    frame = frame.assign(exact=[shown(value) for value in frame["value"]])
+    ends = [
+        f"{scientific(float(part['value'].iloc[-1]))} on the {name}"
+        for name, part in long.groupby("series", sort=False)
+    ]
     return Chart(
         name=metric,
         title=f"{label} over training",
-        how_to_read=(
-            f"The thin line is the {label.lower()} on each recorded training batch, a thick one with "
-            "dots that on the test split, which the network never learns from. "
-            + (
-                "Guessing among c classes gives 1/c."
-                if is_accuracy
-                else "With cross-entropy, guessing among c classes gives ln c (2.30 for ten)."
-            )
-        ),
-        alt_text=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(last)}.",
+        how_to_read=_score_help(label),
+        alt_text=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(ends) or 'unknown'}.",
         spec=_score_spec(
             mode,
             label,
             last_step(run),
             1.0 if is_accuracy else None,
-            has_test="test split" in set(long["series"]),
+            has_test=bool((long["series"] == "test split").any()),
         ),
         frames={"rows": frame, **_marks(run, step)},
         make_table=lambda: long[["step", "metric", "value"]],
-        notes=(f"{lost} values are not finite and cannot be drawn.",) if lost else (),
-    )
-
-
-def _empty_score(run: Run, mode: Mode, metric: str) -> Chart:
-    """Say that a score was never measured."""
-    label = METRICS[metric].label
-    table = pd.DataFrame(columns=["step", "metric", "value"])
-    return Chart(
-        name=metric,
-        title=f"{label} over training",
-        how_to_read=f"{label} on each recorded training batch, where nnlab can tell it.",
-        alt_text=f"{label} was not measured.",
-        spec=_score_spec(mode, label, last_step(run), None),
-        frames={},
-        make_table=lambda: table.astype({"step": int, "metric": str, "value": float}),
-        notes=(f"{label} was not measured: nnlab does not know which outputs are right.",),
-        is_empty=True,
+        notes=_score_notes(run, long, label, shown),
+        is_empty=run.config is None and (long.empty or len(run.records) == 1),
     )
 
 

@@ -64,7 +64,12 @@ def _batch(metric: str) -> Values:
 
 
 def _probe(metric: str) -> Values:
-    return lambda run, step: run.record_at(step, probe=True).layers[metric][: run.depth]
+    def values(run: Run, step: int) -> np.ndarray:
+        if not run.has_probes:
+            return np.full(run.depth, np.nan)
+        return run.record_at(step, probe=True).layers[metric][: run.depth]
+
+    return values
 
 
 def _saturation(run: Run, step: int) -> np.ndarray:

@@ -206,6 +206,11 @@ class Run:
         rows = [record.layers[metric] if layered else record.network[metric] for record in taken]
         return steps, np.array(rows, dtype=float)
 
+    @property
+    def has_probes(self) -> bool:
+        """Whether the costly diagnostics were taken at any record."""
+        return any(record.is_probe for record in self.records)
+
     def record_at(self, step: int, *, probe: bool = False) -> StepRecord:
         """Give the record nearest to a step; with `probe`, the nearest one with histograms."""
         candidates = [r for r in self.records if r.is_probe] if probe else self.records

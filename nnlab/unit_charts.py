@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from nnlab.chart import Chart, finish, layer_ticks, missing_notes, rows
+from nnlab.chart import Chart, finish, layer_ticks, missing_notes, rows, without_probes
 from nnlab.palette import CATEGORIES, Mode
 from nnlab.run import Run, spoken
 
@@ -58,6 +58,8 @@ def _spec(mode: Mode, layers: int) -> dict[str, Any]:
 
 def idle_units(run: Run, step: int, mode: Mode) -> Chart:
     """Dead, stuck and silent units per layer at the probe record nearest to a step."""
+    if not run.has_probes:
+        return without_probes("idle_units", "Units that do no work", HOW_TO_READ)
     record = run.record_at(step, probe=True)
     width = np.array([layer.weight_shape[0] for layer in run.hidden], dtype=float)
     place = np.arange(1, len(run.hidden) + 1, dtype=float)

@@ -24,6 +24,8 @@ def head() -> None:
     if run is None:
         return
     at = f"{len(run.records):,} records up to step {run.records[-1].step:,}"
+    if len(run.records) == 1:
+        at = f"One record, at step {run.records[0].step:,}"
     if opened.is_live():
         st.markdown(f":material/sensors: **Live.** {at}")
     else:

@@ -11,7 +11,8 @@ from nnlab.run import Run
 from nnlab.selection import NO_FOLD, Fold, folded, folds, matching, searched, usual_fold
 from pages.parts.complaint import complain
 
-SEARCH, FOLD, MEASURE, DRAWN = "layers_search", "layers_fold", "layers_measure", "layers_drawn"
+SEARCH, FOLD, MEASURE = "layers_search", "layers_fold", "layers_measure"
+USUAL, DRAWN = "layers_usual_measure", "layers_drawn"
 SHALLOW = 12  # hidden layers that are all seen at a glance
 SHOWN = 5  # of the worst layers
 
@@ -28,8 +29,7 @@ def _fold(run: Run) -> Fold:
 
 
 def _measure(run: Run) -> str:
-    kinds = [finding.kind for finding in run.findings[:1]]
-    return str(st.session_state.get(MEASURE) or telling("".join(kinds)))
+    return str(st.session_state.get(MEASURE) or telling("".join(f.kind for f in run.findings[:1])))
 
 
 def _words(fold: Fold) -> str:
@@ -42,7 +42,10 @@ def choose(run: Run, step: int) -> None:
     """Draw the widgets: what to search, how to fold, by which number the layers are put in order."""
     if not run.hidden:
         return
-    st.session_state.setdefault(MEASURE, _measure(run))
+    usual = telling("".join(finding.kind for finding in run.findings[:1]))
+    if st.session_state.get(USUAL) != usual:
+        # Another verdict, as that of another run: another number tells it best.
+        st.session_state[USUAL] = st.session_state[MEASURE] = usual
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="layers"):
         if run.depth > SHALLOW:
             st.text_input("Search layers", key=SEARCH, placeholder="part of a name", width=220)

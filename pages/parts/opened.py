@@ -111,8 +111,8 @@ def _take() -> None:
     try:
         found = parse_run(file.getvalue(), file.name)
         if not found.records:
-            raise RunFileError(f"{file.name}: the file holds no record yet")
+            raise RunFileError("; ".join((f"{file.name}: the file holds no record", *found.notes)))
         keep(found, of=UPLOAD)
     except RunFileError as error:
-        st.session_state[TROUBLE] = str(error)
+        st.session_state[TROUBLE] = f"Not opened: {error}"
         keep(None, of=UPLOAD)

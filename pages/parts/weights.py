@@ -70,7 +70,7 @@ def _take() -> None:
     try:
         checkpoint = read_checkpoint(file.getvalue(), file.name)
     except CheckpointError as error:
-        st.session_state[TROUBLE] = str(error)
+        st.session_state[TROUBLE] = f"Not opened: {error}"
         return
     st.session_state[CHECKPOINT] = checkpoint
     st.session_state[ACTIVATION] = checkpoint.activation or "relu"
@@ -100,6 +100,6 @@ def _diagnose() -> None:
             dataset=name,
         )
     except ValueError as error:
-        st.session_state[TROUBLE] = str(error)
+        st.session_state[TROUBLE] = f"Not diagnosed: {error}"
         return
     opened.keep(run, of=opened.WEIGHTS)
