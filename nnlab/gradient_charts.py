@@ -200,6 +200,7 @@ def _heatmap_spec(
     labels = decade_ticks(low, high)
     # Names on the left leave a phone no room for legends on the right.
     below: dict[str, Any] = {"orient": "bottom", "direction": "horizontal"} if named else {}
+    above: dict[str, Any] = {"orient": "top", "title": None} if named else {}
     undefined = "not measured, or not finite" if named else "not finite"
     color = (
         alt.Color("log:Q", title="error signal")
@@ -230,7 +231,7 @@ def _heatmap_spec(
             x=x, x2="right:Q", y=y, y2="top:Q", tooltip=tooltip,
             fill=alt.Fill("state:N", title="no number")
             .scale(domain=["zero", "undefined"], range=[ZERO_COLOR, UNDEFINED_COLOR])
-            .legend(labelExpr=f"datum.label == 'zero' ? 'exactly 0' : '{undefined}'", **below),
+            .legend(labelExpr=f"datum.label == 'zero' ? 'exactly 0' : '{undefined}'", **above),
         )
     )  # fmt: skip
     cursor = alt.Chart(rows("cursor")).mark_rule(color=THEMES[mode].text, strokeWidth=1.5, strokeDash=[4, 3])

@@ -322,9 +322,22 @@ RULES: tuple[Callable[[View], Breach | None], ...] = (
 )
 
 
-def breaches(view: View) -> list[Breach]:
-    """List what is beyond a threshold at one record, worst first."""
+def may_stand_still(run: Run) -> np.ndarray:
+    """Tell at which records the updates so far can be too small by the severe limit; shape (records,).
+
+    That is where half of them are below it, or else their median cannot be: a look at the counts, where
+    the median of all so far, anew at every record, would take seconds for a long run of a deep network.
+    """
+    rows = np.array([record.layers["update_ratio"][:-1] for record in run.records])
+    below = np.cumsum((rows < UPDATES_SMALL_SEVERE).sum(axis=1))
+    known = np.cumsum((~np.isnan(rows)).sum(axis=1))
+    return np.asarray(2 * below >= known)
+
+
+def breaches(view: View, *, with_updates: bool = True) -> list[Breach]:
+    """List what is beyond a threshold at one record, worst first; `with_updates` also of the updates."""
     if not view.hidden:
         return []
-    found = [breach for rule in RULES if (breach := rule(view)) is not None]
+    rules = [rule for rule in RULES if with_updates or rule is not _updates]
+    found = [breach for rule in rules if (breach := rule(view)) is not None]
     return sorted(found, key=lambda b: (b.severity != "severe", KINDS.index(b.kind)))

@@ -307,3 +307,18 @@ def test_every_kind_has_a_title_and_every_finding_reads_as_sentences():
         assert finding.evidence
         assert finding.measure
         assert "nan" not in finding.explanation
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+def test_the_shortcut_for_long_runs_changes_no_finding(monkeypatch, share):
+    run = made_up_run(
+        records=40,
+        loss=2.0,
+        update_ratio=lambda position: [
+            1e-9 if n < share * DEPTH and position < 30 else 1e-3 for n in range(DEPTH)
+        ],
+    )
+    quick = find(run)
+    monkeypatch.setattr(diagnosis, "may_stand_still", lambda run: np.ones(len(run.records), dtype=bool))
+    assert quick == find(run)
+    assert (share == 0.9) == any(finding.kind == "updates_small" for finding in quick)

@@ -94,7 +94,7 @@ def test_without_a_file_the_page_says_what_to_do_and_shows_an_example() -> None:
 
 def test_the_snippets_change_with_the_way_to_train() -> None:
     page = visit()
-    page.segmented_control(key="model_snippet").set_value("Lightning").run()
+    page.pills(key="model_snippet").set_value("Lightning").run()
     assert "callbacks=[Watch(" in page.code[0].value
 
 

@@ -158,7 +158,8 @@ def _table(source: Source, run: Run, step: int, *, live: bool) -> None:
         name: st.column_config.NumberColumn(label, help=meaning, format=form)
         for name, (label, meaning, form) in column_words().items()
     }
-    st.markdown(f"**All layers at step {run.record_at(step).step}**; click a column to sort")
+    which = "All layers" if len(table) == len(run.layers) else "The layers found"
+    st.markdown(f"**{which} at step {run.record_at(step).step}**; click a column to sort")
     st.dataframe(
         table,
         hide_index=places is None,

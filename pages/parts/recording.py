@@ -29,7 +29,7 @@ def again() -> None:
 
 
 def _snippets() -> None:
-    chosen = st.segmented_control(
+    chosen = st.pills(
         "Your way to train",
         list(SNIPPETS),
         default=next(iter(SNIPPETS)),
