@@ -24,6 +24,7 @@ _HOMES = {
     "load_run": "nnlab.runfile",
     "train": "nnlab.trainer",
     "train_seeds": "nnlab.trainer",
+    "watch": "nnlab.watching",
 }
 
 __all__ = sorted(_HOMES)

@@ -41,7 +41,8 @@ def grows_into(before: tuple[LayerInfo, ...], after: tuple[LayerInfo, ...]) -> b
 def aligned(record: StepRecord, before: tuple[LayerInfo, ...], after: tuple[LayerInfo, ...]) -> StepRecord:
     """Give a record of the layers `before` as one of the layers `after`: NaN, None where one was not there.
 
-    What was the output and is hidden now has NaN in the metrics that have no meaning for an output.
+    What was the output and is hidden now has NaN in the metrics that have no meaning for an output. What
+    only a newer nnlab knows is left out where it has no number a layer.
     """
     if [layer.name for layer in before] == [layer.name for layer in after]:
         return _with_histograms(record, before, after) if record.histograms else record
@@ -50,6 +51,7 @@ def aligned(record: StepRecord, before: tuple[LayerInfo, ...], after: tuple[Laye
     values = {
         name: _spread(numbers, places, len(after) - _is_hidden_only(name, numbers, len(before)))
         for name, numbers in record.layers.items()
+        if name in METRICS or len(before) - 1 <= len(numbers) <= len(before)
     }
     moved = replace(record, layers=LayerNumbers.of(values))
     return _with_histograms(moved, before, after) if record.histograms else moved

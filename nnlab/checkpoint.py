@@ -114,23 +114,29 @@ def _is_of(config: ExperimentConfig, stages: tuple[Stage, ...]) -> bool:
     )
 
 
-def _find(file: TensorFile, order: tuple[str, ...]) -> tuple[Stage, ...]:
+def _find(file: TensorFile) -> tuple[tuple[Stage, ...], bool]:
+    """Give the layers, and whether the order that the file lists them in was the one to take."""
     try:
-        return find_stages(file.tensors, order)
+        if file.order:
+            return find_stages(file.tensors, file.order), True
+    except NoChain:
+        pass  # listed in the order in which they were made, which need not be that of their use
+    try:
+        return find_stages(file.tensors), False
     except NoChain as error:
         raise CheckpointError(f"{shown(file.name)}: {error}") from None
 
 
 def _of_experiment(file: TensorFile) -> Checkpoint:
     """Read weights under the names of a PyTorch module."""
-    stages = _find(file, file.order)
+    stages, is_as_listed = _find(file)
     plain = Checkpoint(file.name, file.sha256, file.tensors, stages)
     config = _stated_config(file)
     if config is not None and _is_of(config, stages):
         chosen = (config.activation,) * config.depth + ("identity",)
         return replace(plain, config=config, activations=chosen, notes=file.notes)
     ignored = (IGNORED,) if "config" in file.ours else ()
-    return replace(plain, notes=(*file.notes, *ignored, *describe(stages, is_order_known=bool(file.order))))
+    return replace(plain, notes=(*file.notes, *ignored, *describe(stages, is_as_listed=is_as_listed)))
 
 
 def _of_networks(file: TensorFile, chosen: dict[str, object], network: str) -> Checkpoint:
@@ -144,7 +150,7 @@ def _of_networks(file: TensorFile, chosen: dict[str, object], network: str) -> C
     start = f"{network}/"
     own = {label.removeprefix(start).replace("/", "."): tensor
            for label, tensor in file.tensors.items() if label.startswith(start)}  # fmt: skip
-    stages = _find(replace(file, tensors=own), ())
+    stages, _ = _find(replace(file, tensors=own, order=()))
     notes = list(file.notes)
     if len(names) > 1:
         notes.append(f"The file holds {len(names)} networks; this is {shown(network)!r}.")
@@ -153,7 +159,7 @@ def _of_networks(file: TensorFile, chosen: dict[str, object], network: str) -> C
     is_usable = len(activations) == len(stages) and activations[-1:] == ("identity",)
     if not is_usable or not all(isinstance(name, str) and name in ACTIVATIONS for name in activations):
         activations = ()
-        notes += [IGNORED, *describe(stages, is_order_known=True)]
+        notes += [IGNORED, *describe(stages, is_as_listed=False)]
     return Checkpoint(
         file.name, file.sha256, own, stages, tuple(notes), activations=activations, networks=names
     )

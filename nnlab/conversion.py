@@ -7,22 +7,16 @@ amount of memory, so the file is looked through before it is loaded, and its ten
 
 from __future__ import annotations
 
-import mmap
 import os
 import pickletools
-import re
-import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nnlab.archive import MAX_BYTES, SAVE_AGAIN, ConversionError, read_listing
 from nnlab.tensor_file import LONGEST_NAME, MAX_TENSORS, metadata_of, shown
 
-MAX_BYTES = 64_000_000
-MAX_RATIO = 20  # of the unpacked to the packed size; torch.save packs nothing, so this is 1
-# torch.save writes a member per tensor and half a dozen more.
-MAX_MEMBERS = MAX_TENSORS + 100
 # The list of tensors takes about 40 instructions and 200 bytes a tensor; a hostile instruction makes at
 # most some 250 bytes of objects, so that these keep it below 30 MB.
 MAX_INSTRUCTIONS = 120_000
@@ -33,9 +27,10 @@ WRAPPINGS = ("state_dict", "model_state_dict", "model")
 KEPT = ("float16", "bfloat16", "float32", "float64")
 
 # What a state dict of torch.save calls, and nothing else: _rebuild_tensor_v2 makes a view of a storage.
+DICT = "collections OrderedDict"
 CALLED = frozenset(
     {
-        "collections OrderedDict",
+        DICT,
         "torch._utils _rebuild_tensor_v2",
         "torch._utils _rebuild_parameter",
         *(
@@ -55,17 +50,16 @@ CALLED = frozenset(
         ),
     }
 )
-# Ways to call something that torch.save does not use.
-UNUSUAL = frozenset({"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"})
-
-MEMBER, DIRECTORY_ENTRY, END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
-END_64, LOCATOR_64 = b"PK\x06\x06", b"PK\x06\x07"
-END_BYTES, END_64_BYTES, LOCATOR_BYTES = 22, 56, 20
-SAVE_AGAIN = "save it again with torch.save(model.state_dict(), path)"
-
-
-class ConversionError(ValueError):
-    """The file cannot be converted; the message names it and says why."""
+PROTOCOL = 2  # torch.save's own; torch.load warns of others
+# The instructions that write it.
+KNOWN = frozenset({
+    "PROTO", "STOP", "GLOBAL", "REDUCE", "BUILD", "MARK", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
+    "EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_DICT", "APPEND", "APPENDS", "SETITEM", "SETITEMS", "NONE", "NEWTRUE",
+    "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING",
+    "BINPERSID", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET",
+})  # fmt: skip
+FILLING = frozenset({"APPEND", "APPENDS", "SETITEM", "SETITEMS"})
+MAX_WEIGHT = 200  # a tensor's description has 20 values and two for each of its at most 64 dimensions
 
 
 @dataclass(frozen=True)
@@ -77,87 +71,97 @@ class Converted:
     notes: tuple[str, ...] = ()
 
 
-def _check_beginning_and_end(view: mmap.mmap) -> None:
-    """Hold the archive to the one shape that torch.save writes, which all readers read alike.
+@dataclass(frozen=True)
+class _Value:
+    """What stands for a value while a listing is followed without making it.
 
-    Two readers can find two directories in a crafted file; then what was looked through is not what is
-    loaded.
+    `weight` is how many values are hashed where it is the key of a dict; `is_recalled` tells that it was
+    made before and not for this place.
     """
-    if view[:2] == b"\x80\x02" or view[:4] != MEMBER:
-        raise ConversionError(f"no file of torch.save, or one of before PyTorch 1.6; {SAVE_AGAIN}")
-    size = len(view)
-    end = size - END_BYTES
-    locator = end - LOCATOR_BYTES
-    directory_end = end
-    if view[locator : locator + 4] == LOCATOR_64:
-        directory_end = locator - END_64_BYTES
-        stated = int.from_bytes(view[locator + 8 : locator + 16], "little")
-        if stated != directory_end or view[directory_end : directory_end + 4] != END_64:
-            raise ConversionError(f"its directory is not where torch.save writes it; {SAVE_AGAIN}")
-        length = int.from_bytes(view[directory_end + 40 : directory_end + 48], "little")
-        start = int.from_bytes(view[directory_end + 48 : directory_end + 56], "little")
-    else:
-        length = int.from_bytes(view[end + 12 : end + 16], "little")
-        start = int.from_bytes(view[end + 16 : end + 20], "little")
-    if view[end : end + 4] != END or start + length != directory_end:
-        raise ConversionError(f"its directory is not where torch.save writes it; {SAVE_AGAIN}")
-    # More than the directory can hold, whichever way its size is read; zipfile takes 500 bytes for each.
-    entries = sum(1 for _ in re.finditer(re.escape(DIRECTORY_ENTRY), view))
-    if entries > MAX_MEMBERS:
-        raise ConversionError(f"{entries:,} members; at most {MAX_MEMBERS:,}")
+
+    called: str = ""
+    weight: int = 1
+    is_recalled: bool = False
 
 
-def _check_members(members: list[zipfile.ZipInfo]) -> str:
-    """Give the name of the member that lists the tensors."""
-    total = sum(member.file_size for member in members)
-    if total > MAX_BYTES:
-        raise ConversionError(f"{total:,} bytes once unpacked; at most {MAX_BYTES:,}")
-    for member in members:
-        if member.file_size > MAX_RATIO * max(member.compress_size, 1):
-            raise ConversionError(f"a member unpacks to more than {MAX_RATIO} times its size")
-        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-            raise ConversionError(f"it is compressed, which torch.save never does; {SAVE_AGAIN}")
-    names = [member.filename.lower() for member in members]
-    if len(set(names)) != len(names):
-        raise ConversionError("two of its members have the same name")
-    lists = [member.filename for member in members if member.filename.lower().endswith(".pkl")]
-    if len(lists) != 1 or not lists[0].endswith("/data.pkl"):
-        raise ConversionError(f"not a state dict, perhaps a TorchScript model; {SAVE_AGAIN}")
-    return lists[0]
+_MARK = _Value("mark")
 
 
-def _check_instructions(listing: bytes) -> None:
+class _Listing:
+    """Follows the instructions that list the tensors, and refuses what torch.save would not write.
+
+    What is recalled costs nothing to write and all to use: a tuple of ten tuples of ten, ten deep, as a
+    key; or the same million entries for a million dicts.
+    """
+
+    def __init__(self) -> None:
+        self._stack: list[_Value] = []
+        self._memo: dict[int, _Value] = {}
+
+    def follow(self, operation: pickletools.OpcodeInfo, argument: Any) -> None:
+        """Take one instruction; raises IndexError or KeyError where it makes no sense."""
+        name = operation.name
+        if name not in KNOWN or (name == "PROTO" and argument != PROTOCOL):
+            raise ConversionError(f"written in a way that torch.save does not use by itself; {SAVE_AGAIN}")
+        if name in ("BINPUT", "LONG_BINPUT"):
+            self._memo[argument] = self._stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            self._stack.append(replace(self._memo[argument], is_recalled=True))
+        elif name == "MARK":
+            self._stack.append(_MARK)
+        elif name == "GLOBAL":
+            self._stack.append(_Value(_allowed(argument)))
+        else:
+            taken = self._take(operation)
+            _check_use(name, taken)
+            weight = 1 + sum(value.weight for value in taken) if "TUPLE" in name else 1
+            if weight > MAX_WEIGHT:
+                raise ConversionError(f"it holds a tuple of more than {MAX_WEIGHT} values")
+            is_recalled = name in FILLING and taken[0].is_recalled
+            self._stack += [_Value("", weight, is_recalled) for _ in operation.stack_after]
+
+    def _take(self, operation: pickletools.OpcodeInfo) -> list[_Value]:
+        """Take off the stack what an instruction uses."""
+        before = operation.stack_before
+        if pickletools.markobject not in before:
+            return [self._stack.pop() for _ in before][::-1]
+        taken = []
+        while (value := self._stack.pop()) is not _MARK:
+            taken.append(value)
+        return [self._stack.pop() for _ in before[: before.index(pickletools.markobject)]] + taken[::-1]
+
+
+def _allowed(argument: str) -> str:
+    if argument not in CALLED:
+        called = shown(argument.replace(" ", "."))
+        raise ConversionError(f"it asks for {called}, which no state dict needs; {SAVE_AGAIN}")
+    return argument
+
+
+def _check_use(name: str, taken: list[_Value]) -> None:
+    """Refuse a call or an attribute whose values were made before: each use would copy them."""
+    if name not in ("REDUCE", "BUILD"):
+        return
+    target, values = taken
+    is_filled_dict = name == "REDUCE" and target.called == DICT and values.weight > 1
+    if values.is_recalled or is_filled_dict or (name == "REDUCE" and not target.called):
+        raise ConversionError(f"it makes its values in a way that no state dict needs; {SAVE_AGAIN}")
+
+
+def _check_listing(listing: bytes) -> None:
     """Refuse a list of tensors that asks for anything else."""
     if len(listing) > MAX_LIST_BYTES:
         raise ConversionError(f"its list of tensors takes {len(listing):,} bytes; at most {MAX_LIST_BYTES:,}")
-    for count, (operation, argument, _) in enumerate(pickletools.genops(listing), start=1):
-        if count > MAX_INSTRUCTIONS:
-            raise ConversionError(f"its list of tensors has more than {MAX_INSTRUCTIONS:,} instructions")
-        if operation.name in UNUSUAL:
-            raise ConversionError(f"written in a way that torch.save does not use by itself; {SAVE_AGAIN}")
-        if operation.name == "GLOBAL" and argument not in CALLED:
-            called = shown(str(argument).replace(" ", "."))
-            raise ConversionError(f"it asks for {called}, which no state dict needs; {SAVE_AGAIN}")
-
-
-def _look_through(path: Path) -> None:
-    """Refuse what must not be loaded."""
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise ConversionError(f"{size:,} bytes; at most {MAX_BYTES:,}")
-    if size <= END_BYTES + END_64_BYTES + LOCATOR_BYTES:
-        raise ConversionError(f"no file of torch.save; {SAVE_AGAIN}")
-    with path.open("rb") as file:
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            _check_beginning_and_end(view)
-        try:
-            with zipfile.ZipFile(file) as archive:
-                listing = archive.read(_check_members(archive.infolist()))
-            _check_instructions(listing)
-        except ConversionError:
-            raise
-        except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, OSError):
-            raise ConversionError(f"damaged, or no file of torch.save; {SAVE_AGAIN}") from None
+    follower = _Listing()
+    try:
+        for count, (operation, argument, _) in enumerate(pickletools.genops(listing), start=1):
+            if count > MAX_INSTRUCTIONS:
+                raise ConversionError(f"its list of tensors has more than {MAX_INSTRUCTIONS:,} instructions")
+            follower.follow(operation, argument)
+    except ConversionError:
+        raise
+    except (ValueError, IndexError, KeyError):
+        raise ConversionError(f"its list of tensors is damaged; {SAVE_AGAIN}") from None
 
 
 def _load(path: Path) -> Any:
@@ -266,7 +270,7 @@ def convert(path: str | os.PathLike[str]) -> Converted:
     source = Path(path)
     notes: list[str] = []
     try:
-        _look_through(source)
+        _check_listing(read_listing(source))
         state = _unwrapped(_load(source), notes)
         _check_all(state)
         return _converted(state, notes)

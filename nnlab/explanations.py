@@ -59,6 +59,12 @@ def _vanishing_words(view: View, breach: Breach, layer: str) -> str:
 def _exploding_words(view: View, breach: Breach, layer: str) -> str:
     if breach.metric == "delta_norm":
         return f"The error signal at {layer} is too large for a float32 number."
+    if breach.metric == "time_ratio":
+        return (
+            f"The error signal of {layer} is {scientific(breach.value)} times as large at its first time "
+            "step as at its last one: its recurrent weights multiply it at every step on the way back. "
+            "Smaller or orthogonal recurrent weights, or clipping, keep it in bounds."
+        )
     return (
         f"{layer} gets {scientific(breach.value)} times the error signal of "
         f"{spoken(view.hidden[-1].name)}: it grows on its way to the input. {_chain_rule_words(view)}"
@@ -68,8 +74,11 @@ def _exploding_words(view: View, breach: Breach, layer: str) -> str:
 def _blocked_words(view: View, breach: Breach, layer: str) -> str:
     number = breach.layer
     info = view.hidden[number]
-    if info.notes:
-        return f"No gradient reaches {layer}: {info.notes[0]}."
+    if math.isnan(breach.value):
+        return (
+            f"No gradient reaches {layer}, although its weights are to learn. What it puts out is cut off "
+            "from the loss: detached, computed without gradients, or not used."
+        )
     if breach.metric == "weight_grad_norm":
         return (
             f"The weights of {layer} get a gradient of exactly 0, because its inputs are all 0, "
@@ -118,6 +127,8 @@ def _dead_words(view: View, breach: Breach, layer: str) -> str:
     if start >= breach.value / 2:
         # definitions.md: deep He networks start like this, since their inputs become collinear.
         cause = "they were inactive on this probe from the start, not killed by training"
+    elif math.isnan(start):
+        cause = "how many had at step 0 was not measured"
     else:
         cause = f"{percent(float(start))} were at step 0, so training killed them: the steps are too large"
     return f"{text}; {cause}. Such a unit gets no gradient and cannot come back by itself."

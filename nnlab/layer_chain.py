@@ -163,7 +163,7 @@ def _check_chain(stages: Sequence[Stage]) -> None:
         if before.fan_out != after.fan_in:
             raise NoChain(
                 f"{_said(before.name, 'weight', before.weight)} gives {before.fan_out} values and "
-                f"{_said(after.name, 'weight', after.weight)}, next by name, takes {after.fan_in}: "
+                f"{_said(after.name, 'weight', after.weight)}, which comes next, takes {after.fan_in}: "
                 "the layers do not follow each other"
             )
     units = sum(stage.fan_out for stage in stages)
@@ -244,12 +244,11 @@ def find_stages(tensors: Mapping[str, np.ndarray], order: Sequence[str] = ()) ->
     return _with_norms(chain, norms, names)
 
 
-def describe(stages: Sequence[Stage], *, is_order_known: bool) -> tuple[str, ...]:
+def describe(stages: Sequence[Stage], *, is_as_listed: bool) -> tuple[str, ...]:
     """Say what names and shapes alone do not tell, and how it was taken."""
-    notes = []
-    if not is_order_known:
-        names = listed([stage.name or "weight" for stage in stages])
-        notes.append(f"The layers are taken in the order of their names: {names}.")
+    how = "in which the file lists them" if is_as_listed else "of their names"
+    names = listed([stage.name or "weight" for stage in stages])
+    notes = [f"The layers are taken in the order {how}: {names}."]
     notes.append(
         "A file of weights says neither activations nor connections: the chosen activation stands after "
         "every layer but the last, and no layer's input is added to its output."

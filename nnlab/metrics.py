@@ -39,7 +39,7 @@ def _units(where: torch.Tensor, sample: LayerSample) -> float:
 
 
 def _stuck_units(sample: LayerSample) -> float:
-    if sample.slope_sup == 0:  # the step function: flat everywhere, by definition
+    if sample.is_step:
         return _units(sample.steepest == 0, sample)
     return _units(sample.steepest < SATURATION_TAU * sample.slope_sup, sample)
 
@@ -132,7 +132,8 @@ class Metric:
 
     `measure` maps a LayerSample (scope "layer") or a NetworkSample (scope "network") to a float.
     `at_probe` ones are measured on the probe set at probe records only. `hidden_only` ones have no
-    meaning for the output layer.
+    meaning for the output layer. `of_signal` ones need z and h. `optional` ones are there only where
+    a layer has them.
     """
 
     name: str
@@ -144,6 +145,8 @@ class Metric:
     scope: str = "layer"
     at_probe: bool = False
     hidden_only: bool = True
+    of_signal: bool = False
+    optional: bool = False
 
 
 _GLOROT = "Glorot & Bengio 2010"
@@ -158,6 +161,7 @@ _ENTRIES = (
         source=_GLOROT,
         measure=lambda s: float(s.z64.mean()),
         hidden_only=False,
+        of_signal=True,
     ),
     Metric(
         name="pre_activation_std",
@@ -167,6 +171,7 @@ _ENTRIES = (
         source=_GLOROT,
         measure=lambda s: float(s.z64.std(correction=0)),
         hidden_only=False,
+        of_signal=True,
     ),
     Metric(
         name="activation_mean",
@@ -175,6 +180,7 @@ _ENTRIES = (
         meaning="Average output of the activation, over examples and units.",
         source=f"{_GLOROT}, figure 2",
         measure=lambda s: float(s.h64.mean()),
+        of_signal=True,
     ),
     Metric(
         name="activation_std",
@@ -183,6 +189,7 @@ _ENTRIES = (
         meaning="Standard deviation of the activation's output, over examples and units.",
         source=f"{_GLOROT}, figure 2",
         measure=lambda s: float(s.h64.std(correction=0)),
+        of_signal=True,
     ),
     Metric(
         name="slope_mean",
@@ -191,6 +198,7 @@ _ENTRIES = (
         meaning="What backpropagation multiplies the error signal by at this layer, on average.",
         source="Hochreiter 1991",
         measure=lambda s: NAN if s.is_undefined else float(s.slope.double().abs().mean()),
+        of_signal=True,
     ),
     Metric(
         name="saturation",
@@ -199,6 +207,7 @@ _ENTRIES = (
         meaning="Share of activations on the flat part of the curve, where learning stops.",
         source="1 - 0.97^2: Karpathy's |tanh| > 0.97, stated for every activation",
         measure=lambda s: _share(s.flat, s),
+        of_signal=True,
     ),
     Metric(
         name="saturation_low",
@@ -207,6 +216,7 @@ _ENTRIES = (
         meaning="The saturated share on the left side of the curve.",
         source=f"{_GLOROT}, figure 2",
         measure=_saturation_low,
+        of_signal=True,
     ),
     Metric(
         name="saturation_high",
@@ -215,6 +225,7 @@ _ENTRIES = (
         meaning="The saturated share on the right side of the curve.",
         source=f"{_GLOROT}, figure 3",
         measure=_saturation_high,
+        of_signal=True,
     ),
     Metric(
         name="zero_fraction",
@@ -223,6 +234,7 @@ _ENTRIES = (
         meaning="Share of outputs that are exactly 0. Zeros are not dead units: half is normal for ReLU.",
         source="Glorot, Bordes & Bengio 2011",
         measure=lambda s: _share(s.h == 0, s),
+        of_signal=True,
     ),
     Metric(
         name="dead_units",
@@ -232,6 +244,7 @@ _ENTRIES = (
         source="Maas et al. 2013; Lu et al. 2019",
         measure=lambda s: _units(s.steepest == 0, s),
         at_probe=True,
+        of_signal=True,
     ),
     Metric(
         name="dead_fraction",
@@ -241,6 +254,7 @@ _ENTRIES = (
         source="Lu et al. 2019",
         measure=_dead_fraction,
         at_probe=True,
+        of_signal=True,
     ),
     Metric(
         name="stuck_units",
@@ -250,6 +264,7 @@ _ENTRIES = (
         source=_OURS,
         measure=_stuck_units,
         at_probe=True,
+        of_signal=True,
     ),
     Metric(
         name="silent_units",
@@ -259,6 +274,7 @@ _ENTRIES = (
         source="UvA deep learning tutorial 3; Sokar et al. 2023, tau = 0",
         measure=_silent_units,
         at_probe=True,
+        of_signal=True,
     ),
     Metric(
         name="dormant_fraction",
@@ -268,6 +284,7 @@ _ENTRIES = (
         source="Sokar, Agarwal, Castro & Evci 2023",
         measure=_dormant_fraction,
         at_probe=True,
+        of_signal=True,
     ),
     Metric(
         name="effective_rank",
@@ -277,6 +294,7 @@ _ENTRIES = (
         source="Roy & Vetterli 2007",
         measure=_effective_rank,
         at_probe=True,
+        of_signal=True,
     ),
     Metric(
         name="mean_cosine",
@@ -286,6 +304,7 @@ _ENTRIES = (
         source="Poole et al. 2016",
         measure=_mean_cosine,
         at_probe=True,
+        of_signal=True,
     ),
     Metric(
         name="delta_norm",
@@ -367,6 +386,15 @@ _ENTRIES = (
         hidden_only=False,
     ),
     Metric(
+        name="time_ratio",
+        label="First step / last step",
+        formula=r"\|\delta_l^{(1)}\| / \|\delta_l^{(T)}\|",
+        meaning="The error signal at the first time step of a recurrent layer relative to the last one.",
+        source="Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013",
+        measure=lambda s: s.time_ratio,
+        optional=True,
+    ),
+    Metric(
         name="loss",
         label="Loss",
         formula="L",
@@ -437,8 +465,9 @@ METRICS: dict[str, Metric] = {entry.name: entry for entry in _ENTRIES}
 
 
 def layer_metrics(*, at_probe: bool) -> list[Metric]:
-    """List the per-layer metrics that are measured on the probe set, or on the batch."""
-    return [m for m in METRICS.values() if m.scope == "layer" and m.at_probe is at_probe]
+    """List the per-layer metrics that are measured on the probe set, or on the batch, of every network."""
+    every = [m for m in METRICS.values() if m.scope == "layer" and m.at_probe is at_probe]
+    return [metric for metric in every if not metric.optional]
 
 
 def _no_check() -> None:
@@ -453,12 +482,15 @@ def measure_layers(
     `check` is called before every layer, so that a stopped run need not wait for all of them.
     """
     metrics = layer_metrics(at_probe=at_probe)
+    if not at_probe and not all(math.isnan(sample.time_ratio) for sample in samples[:-1]):
+        metrics.append(METRICS["time_ratio"])
     measured: dict[str, list[float]] = {metric.name: [] for metric in metrics}
     for number, sample in enumerate(samples, start=1):
         check()
         for metric in metrics:
             if number < len(samples) or not metric.hidden_only:
-                measured[metric.name].append(metric.measure(sample))
+                is_missing = metric.of_signal and sample.is_unseen
+                measured[metric.name].append(NAN if is_missing else metric.measure(sample))
     if measured.get("backward_gain"):
         # The last hidden layer's gain would compare it with the linear output: definitions.md.
         measured["backward_gain"][-1] = NAN

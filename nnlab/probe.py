@@ -1,17 +1,33 @@
-"""Probe: z, h and delta of every weight-bearing layer of any nn.Module, through forward hooks."""
+"""Probe: z, h and delta of every weight-bearing layer of any nn.Module, however it is written.
+
+While it is open, hooks see the modules that bear weights, and a TorchFunctionMode sees every call of a
+PyTorch function: activations as modules or as calls, products with a parameter, what lies between the two.
+It only looks: no value and no gradient changes by one bit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from nnlab.activations import ACTIVATIONS
+from nnlab.activation_calls import (
+    Phi,
+    base_name,
+    is_activation_name,
+    is_own_activation,
+    phi_of,
+    works_in_place,
+)
+from nnlab.capture import Call, Capture, Grads, Piece, Seen
+from nnlab.fused import FUSED, FusedCall
 from nnlab.model import Elementwise
 from nnlab.run import LayerInfo
 from nnlab.samples import LayerSample
@@ -24,152 +40,240 @@ NORMALIZATIONS = (
     nn.LocalResponseNorm,
     nn.RMSNorm,
 )
-CHANNELS_FIRST = (nn.modules.conv._ConvNd,)
-# Elementwise activations of torch.nn beyond the registry; their slope is asked from autograd.
-FOREIGN_ACTIVATIONS = (
-    nn.ReLU6, nn.CELU, nn.PReLU, nn.RReLU, nn.LogSigmoid, nn.Hardsigmoid, nn.Hardswish,
-    nn.Hardshrink, nn.Softshrink, nn.Tanhshrink, nn.Threshold,
-)  # fmt: skip
-_REGISTRY_CLASSES = {getattr(nn, entry.module): entry.name for entry in ACTIVATIONS.values() if entry.module}
-# Where the registry's formula holds only for PyTorch's default parameters.
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "leaky_relu": {"negative_slope": 0.01},
-    "elu": {"alpha": 1.0},
-    "gelu": {"approximate": "none"},
-    "softplus": {"beta": 1.0, "threshold": 20.0},
-    "hardtanh": {"min_val": -1.0, "max_val": 1.0},
-}
-# Where sup abs(phi') of an unknown activation is looked for; wide enough for every torch.nn one.
-SLOPE_GRID = torch.linspace(-20.0, 20.0, 4001)
+# What calls of PyTorch's functions mean, by their names.
+_NORMS = frozenset(
+    ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm")
+)
+_LINEAR = frozenset((
+    "linear", "bilinear", "embedding", "embedding_bag", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "matmul", "rmatmul", "mm", "bmm", "addmm", "baddbmm", "einsum",
+    "tensordot",
+))  # fmt: skip
+# Between a layer and its activation these change shape, scale or precision, but not what is meant.
+_SHAPING = frozenset((
+    "view", "view_as", "reshape", "reshape_as", "flatten", "ravel", "unflatten", "permute", "transpose", "t",
+    "swapaxes", "swapdims", "movedim", "moveaxis", "contiguous", "squeeze", "unsqueeze", "expand", "clone",
+    "to", "type", "type_as", "float", "half", "bfloat16", "double", "dropout", "dropout1d", "dropout2d",
+    "dropout3d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "max_pool1d", "max_pool2d",
+    "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "lp_pool2d",
+    "max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices", "interpolate",
+    "pixel_shuffle", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "getitem", "narrow",
+    "select",
+))  # fmt: skip
+# Questions about tensors, whose answers are none.
+_ASKING = frozenset((
+    "size", "dim", "ndimension", "numel", "nelement", "stride", "is_floating_point", "is_complex", "item",
+    "tolist", "numpy", "len", "bool", "int", "format", "repr", "hash", "register_hook", "retain_grad", "set",
+    "is_contiguous", "element_size", "data_ptr", "storage_offset", "get_device", "set_grad_enabled",
+))  # fmt: skip
+_ADDING = frozenset(("add", "radd", "iadd", "sub", "rsub", "isub", "subtract"))
+_SCALING = frozenset(("mul", "rmul", "imul", "multiply", "div", "truediv", "itruediv", "divide"))
+_TRANSPOSING = frozenset(("t", "transpose", "permute", "swapaxes"))
+_T_GETTER = torch.Tensor.T.__get__  # type: ignore[attr-defined]
+
+
+# Layers of torch.nn that are one call of a function with their weight, and nothing else.
+_PLAIN = {
+    nn.Linear: "linear", nn.Bilinear: "bilinear", nn.Embedding: "embedding", nn.EmbeddingBag: "embedding_bag",
+    nn.Conv1d: "conv1d", nn.Conv2d: "conv2d", nn.Conv3d: "conv3d", nn.ConvTranspose1d: "conv_transpose1d",
+    nn.ConvTranspose2d: "conv_transpose2d", nn.ConvTranspose3d: "conv_transpose3d",
+}  # fmt: skip
 
 
 def _no_check() -> None:
     pass
 
 
-def registry_name(module: nn.Module) -> str | None:
-    """Give the registry's name of an activation module, None if it is not in there as it stands."""
-    if isinstance(module, Elementwise):
-        return module.name
-    name = _REGISTRY_CLASSES.get(type(module))
-    expected = _DEFAULTS.get(name or "", {})
-    if all(getattr(module, key) == value for key, value in expected.items()):
-        return name
-    return None
-
-
-def is_activation(module: nn.Module) -> bool:
-    """Tell whether a module is an elementwise activation; nn.Identity is none outside nnlab."""
-    known = isinstance(module, (*FOREIGN_ACTIVATIONS, *_REGISTRY_CLASSES, Elementwise))
-    return known and not isinstance(module, nn.Identity)
+@cache
+def _kind(name: str) -> str:
+    """Tell what calls of a function mean to a probe."""
+    if name == "__get__":
+        return "attribute"
+    if is_activation_name(name):
+        return "activation"
+    base = base_name(name)
+    kinds = {
+        "product": _LINEAR,
+        "norm": _NORMS,
+        "shaping": _SHAPING,
+        "adding": _ADDING,
+        "scaling": _SCALING,
+        "question": _ASKING,
+    }
+    return next((kind for kind, names in kinds.items() if base in names), "other")
 
 
 def is_weighted(module: nn.Module) -> bool:
     """Tell whether a module is a row of the frames: a weight of two or more dimensions."""
-    weight = getattr(module, "weight", None)
+    if nn.utils.parametrize.is_parametrized(module, "weight"):
+        # To ask for such a weight is to compute it, which changes what a spectral norm remembers.
+        weight = next(module.parametrizations.weight.parameters(), None)  # type: ignore[union-attr]
+    else:
+        weight = getattr(module, "weight", None)
     return isinstance(weight, torch.Tensor) and weight.dim() >= 2 and not isinstance(module, NORMALIZATIONS)
 
 
-def slope_of(activation: nn.Module | None, z: torch.Tensor) -> torch.Tensor:
-    """Give phi'(z) as PyTorch's backward pass computes it, for z of any shape."""
-    if activation is None:
-        return torch.ones_like(z)
-    name = registry_name(activation)
-    if name is not None:
-        return ACTIVATIONS[name].derivative(z)
-    with torch.enable_grad():
-        leaf = z.detach().clone().requires_grad_()
-        (slope,) = torch.autograd.grad(activation(leaf.clone()).sum(), leaf)
-    return slope
+@dataclass(frozen=True)
+class _Part:
+    """That a tensor comes from a layer's call through nothing but shaping; `added` where it was added up."""
+
+    call: Call
+    added: bool = False
 
 
-def slope_sup_of(activation: nn.Module | None, z: torch.Tensor) -> float:
-    """Give sup abs(phi'): from the registry, or the largest seen on a grid and at z."""
-    if activation is None:
-        return 1.0
-    name = registry_name(activation)
-    if name is not None:
-        return ACTIVATIONS[name].slope_sup
-    seen = float(slope_of(activation, z).abs().max()) if z.numel() else 1.0
-    try:
-        return max(seen, float(slope_of(activation, SLOPE_GRID).abs().max()))
-    except RuntimeError:  # per-channel parameters do not fit the grid
-        return seen
+@dataclass(frozen=True)
+class _Trail:
+    """What is known of a tensor: which calls it comes from, and which layers had a part in it."""
+
+    tensor: weakref.ref[torch.Tensor]
+    parts: tuple[_Part, ...]
+    influences: int  # a bit a capture
 
 
-def as_matrix(values: torch.Tensor, module: nn.Module) -> torch.Tensor:
-    """Give (examples, units): a unit is a feature or a channel, examples are everything else."""
-    if isinstance(module, CHANNELS_FIRST):
-        spatial = module.weight.dim() - 2
-        values = values.movedim(-1 - spatial, -1)
-    return values.reshape(-1, values.shape[-1]) if values.dim() else values.reshape(1, 1)
+class _Sight(TorchFunctionMode):
+    """Lets a probe see every call of a PyTorch function."""
+
+    def __init__(self, probe: Probe) -> None:
+        super().__init__()
+        self._probe = probe
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return self._probe.see(func, args, kwargs or {})
 
 
-@dataclass
-class _Call:
-    """One execution of a weight-bearing module and of the activation that follows it."""
+def _tensors(values: Any) -> Iterator[torch.Tensor]:
+    """Give the tensors in arguments or results, in lists and dicts too."""
+    if isinstance(values, torch.Tensor):
+        yield values
+    elif isinstance(values, (tuple, list)):
+        for value in values:
+            yield from _tensors(value)
+    elif isinstance(values, dict):
+        yield from _tensors(list(values.values()))
 
-    z: torch.Tensor
-    h: torch.Tensor | None = None
+
+def _is_plain_leaf(module: nn.Module) -> bool:
+    """Whether a module may be an activation that somebody wrote: without parts and parameters."""
+    if isinstance(module, Elementwise):
+        return True
+    is_foreign = not type(module).__module__.startswith("torch.")
+    return is_foreign and not (module._modules or module._parameters or module._buffers)
 
 
-@dataclass
-class Capture:
-    """What the probe saw of one weight-bearing module, over all its calls in one pass."""
+def _owners(model: nn.Module) -> dict[int, tuple[nn.Module | None, str]]:
+    """Tell which module a parameter is of, under which name; None where several share it."""
+    owners: dict[int, tuple[nn.Module | None, str]] = {}
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            owners[id(parameter)] = (None if id(parameter) in owners else module, name)
+    return owners
 
-    name: str
-    module: nn.Module
-    activation: nn.Module | None = None
-    calls: list[_Call] = field(default_factory=list)
 
-    @property
-    def activation_name(self) -> str:
-        """Registry name, or class name of an activation that is not in the registry."""
-        if self.activation is None:
-            return "identity"
-        return registry_name(self.activation) or type(self.activation).__name__
-
-    def matrix(self, of: Callable[[_Call], torch.Tensor | None]) -> torch.Tensor | None:
-        """Give one quantity of all calls as (examples, units), None where it was not measured."""
-        parts = [of(call) for call in self.calls]
-        if any(part is None for part in parts):
-            return None
-        rows = [as_matrix(part.detach(), self.module) for part in parts if part is not None]
-        return rows[0] if len(rows) == 1 else torch.cat(rows)
-
-    def parameter_grad(self, name: str) -> torch.Tensor | None:
-        """Give the gradient of the module's weight or bias."""
-        parameter = getattr(self.module, name, None)
-        return None if parameter is None else parameter.grad
+def _bearing(names: Mapping[nn.Module, str]) -> dict[nn.Module, str]:
+    """Name the modules that bear weights, without the parts of fused ones."""
+    inside = {part for module in names if isinstance(module, FUSED) for part in module.modules()}
+    return {
+        module: name or type(module).__name__
+        for module, name in names.items()
+        if isinstance(module, FUSED) or (is_weighted(module) and module not in inside)
+    }
 
 
 class Probe:
-    """Context manager: hooks on all weight-bearing and activation modules while it is open.
+    """Context manager: sees one or more forward passes of a model while it is open.
 
     With `gradients`, delta and dLoss/dh are kept by the backward pass that runs while it is open or
-    later. `check` is called at every hook, so that a caller can leave a long pass by raising.
-    Hooks never change a value: training is the same bit for bit with and without.
+    later. `check` is called at every layer, so that a caller can leave a long pass by raising;
+    `on_gradient` in the backward pass, whenever a gradient arrives.
     """
 
-    def __init__(self, model: nn.Module, *, gradients: bool, check: Callable[[], None] = _no_check) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        gradients: bool,
+        check: Callable[[], None] = _no_check,
+        on_gradient: Callable[[], None] | None = None,
+    ) -> None:
         self.captures: list[Capture] = []
+        self.passes = 0
         self._model = model
         self._gradients = gradients
         self._check = check
-        self._by_module: dict[nn.Module, Capture] = {}
+        self._on_gradient = on_gradient
+        self._by_row: dict[str, Capture] = {}
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._names = {module: name for name, module in model.named_modules()}
         self._rows: dict[str, str] = getattr(model, "nnlab_layer_names", {})
+        self._known = _owners(model)
+        self._bearing = _bearing(self._names)
+        self._own_calls: dict[int, str] = {}  # by weight, the function that its layer is a call of
+        self._sites = list(self._find_sites())
+        self._sight = _Sight(self)
+        self._trails: dict[int, _Trail] = {}
+        self._by_storage: dict[int, list[Seen]] = {}
+        self._opaque = 0  # how many modules deep the probe is that are looked at from outside only
+        self._inside: list[nn.Module] = []  # weight-bearing modules under way
+        self._own: dict[nn.Module, bool] = {}
+        self._transposed: dict[int, tuple[weakref.ref[torch.Tensor], torch.Tensor]] = {}
+
+    def _find_sites(self) -> Iterator[tuple[nn.Module, Callable[..., Any], Callable[..., Any]]]:
+        """Give the modules that need hooks, with what is done before and after them."""
+        for module in self._names:
+            if isinstance(module, FUSED):
+                yield module, self._enter_opaque, self._after_fused
+            elif is_weighted(module) and not any(map(is_weighted, list(module.modules())[1:])):
+                if self._is_one_call(module):
+                    self._own_calls[id(module.weight)] = _PLAIN[type(module)]
+                else:
+                    yield module, self._before_weight, self._after_weight
+            elif _is_plain_leaf(module):
+                yield module, self._before_own, self._after_own
+
+    def _is_one_call(self, module: nn.Module) -> bool:
+        """Whether a layer is one call of a function, whose weight says whose it is."""
+        weight = module._parameters.get("weight")
+        is_its_own = weight is not None and self._known.get(id(weight), (None, ""))[0] is module
+        return type(module) in _PLAIN and is_its_own and not module._forward_hooks
+
+    def attach(self) -> None:
+        """Put the hooks where they are needed."""
+        for module, before, after in self._sites:
+            self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+            self._handles.append(module.register_forward_hook(after, with_kwargs=True))
+
+    def detach(self) -> None:
+        """Remove every hook."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def look(self) -> None:
+        """Begin to see the calls of one forward pass."""
+        self.passes += 1
+        self._opaque = 0
+        self._sight.__enter__()  # type: ignore[no-untyped-call]
+
+    def look_away(self) -> None:
+        """End it; where tensors came from is forgotten."""
+        self._sight.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        self._trails.clear()
+        self._by_storage.clear()
+        self._transposed.clear()
+        self._inside.clear()
+
+    def clear(self) -> None:
+        """Forget everything that was seen."""
+        self.captures.clear()
+        self._by_row.clear()
+        self.passes = 0
 
     def __enter__(self) -> Probe:
-        for module in self._model.modules():
-            if is_weighted(module):
-                self._handles.append(module.register_forward_hook(self._after_weight))
-            elif isinstance(module, NORMALIZATIONS):
-                self._handles.append(module.register_forward_hook(self._after_normalization))
-            elif is_activation(module):
-                self._handles.append(module.register_forward_pre_hook(self._before_activation))
-                self._handles.append(module.register_forward_hook(self._after_activation))
+        self.attach()
+        self.look()
         return self
 
     def __exit__(
@@ -178,117 +282,347 @@ class Probe:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        self.look_away()
+        self.detach()
 
-    def _keep(self, values: torch.Tensor) -> torch.Tensor:
-        if self._gradients and values.requires_grad:
-            values.retain_grad()
-        return values
+    # What comes by.
 
-    def _after_weight(self, module: nn.Module, inputs: Any, output: Any) -> None:
+    def see(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run one call of a PyTorch function, and note what it has to do with layers."""
+        name = getattr(function, "__name__", "")
+        kind = _kind(name)
+        if self._opaque or kind == "question":
+            return function(*args, **kwargs)
+        if kind == "attribute":
+            return self._see_attribute(function, args, kwargs)
+        in_place = bool(args) and works_in_place(name, args, kwargs)
+        if kind == "activation" and args and isinstance(args[0], torch.Tensor):
+            return self._see_activation(function, name, args, kwargs, in_place=in_place)
+        if in_place:
+            self._save(args[0])
+        if self._inside:
+            if kind == "product" and len(args) > 1:
+                self._see_computed_weight(args[1])
+            return function(*args, **kwargs)
+        if kind == "product":
+            return self._see_product(function, args, kwargs)
+        return self._see_other(function, kind, args, kwargs)
+
+    def _see_attribute(self, function: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        result = function(*args, **kwargs)
+        if function == _T_GETTER:
+            self._note_transposed(args, result)
+            self._leave_trail(result, *self._merge([args[0]]))
+        return result
+
+    def _see_activation(
+        self, function: Any, name: str, args: Any, kwargs: Mapping[str, Any], *, in_place: bool
+    ) -> Any:
+        z = args[0]
+        self._count_use(z)
+        parts = self._open_parts(z)
+        influences = self._merge((z,))[1]
+        before = self._seen_before(parts, z) if parts else None
+        if in_place:
+            self._save(z)
+        result = function(*args, **kwargs)
+        if before is None:
+            self._leave_trail(result, (), influences)
+        else:
+            self._activated(parts, before, result, phi_of(function, name, args, kwargs), influences)
+        return result
+
+    def _seen_before(self, parts: list[_Part], z: torch.Tensor) -> Seen:
+        """Give what was kept of a tensor already, where it is a layer's very output, or keep it."""
+        for part in parts:
+            if part.call.output is not None and part.call.output() is z:
+                return part.call.seen
+        return self._keep(z)
+
+    def _activated(
+        self, parts: Iterable[_Part], z: Seen, result: torch.Tensor, phi: Phi, influences: int
+    ) -> None:
+        piece = Piece(z, self._keep(result), phi)
+        for part in parts:
+            part.call.pieces.append(piece)
+        self._leave_trail(result, (), influences)
+
+    def _see_product(self, function: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        base = base_name(function.__name__)
+        given = list(_tensors(args)) + list(_tensors(kwargs))
+        owner = next((known for t in given if (known := self._parameter(t, base))), None)
+        if owner is None:
+            return self._see_other(function, "other", args, kwargs)
+        module, name, weight = owner
         self._check()
-        if not isinstance(output, torch.Tensor) or not output.is_floating_point():
+        inputs = [t for t in given if t is not weight and not isinstance(t, nn.Parameter)]
+        result = function(*args, **kwargs)
+        self._take(self._capture(module, name), inputs, result)
+        return result
+
+    def _see_computed_weight(self, weight: Any) -> None:
+        """Catch the gradient of a weight that is computed from others, as by a weight norm."""
+        if isinstance(weight, torch.Tensor) and not weight.is_leaf:
+            capture = self._row(self._inside[-1])
+            if capture.computed_weight is None or capture.computed_weight() is not weight:
+                capture.computed_weight = weakref.ref(weight)
+                capture.weight_seen.append(self._keep(weight))
+
+    def _see_other(self, function: Any, kind: str, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        given = list(_tensors(args)) + list(_tensors(kwargs))
+        for tensor in given:
+            self._count_use(tensor)
+        parts, influences = self._merge(given)
+        result = function(*args, **kwargs)
+        if kind == "shaping" and given and isinstance(given[0], nn.Parameter):
+            self._note_transposed(args, result)
+        if parts or influences:
+            kept = self._parts_after(kind, parts, given, result)
+            for tensor in _tensors(result):
+                self._leave_trail(tensor, kept, influences)
+        return result
+
+    def _parts_after(
+        self, kind: str, parts: tuple[_Part, ...], given: list[torch.Tensor], result: Any
+    ) -> tuple[_Part, ...]:
+        """Give what the result of a call still comes from."""
+        first = self._merge(given[:1])[0]
+        if kind == "norm":
+            self._normalized(first, given[:1], result)
+        if kind in ("norm", "shaping"):
+            return first
+        if kind == "adding" and self._is_bias(parts, given):
+            return self._with_bias(parts[0].call, result)
+        if kind == "adding":
+            return tuple(_Part(part.call, added=len(given) > 1 or part.added) for part in parts)
+        return parts if kind == "scaling" and len(given) == 1 else ()
+
+    @staticmethod
+    def _is_bias(parts: tuple[_Part, ...], given: list[torch.Tensor]) -> bool:
+        """Whether a sum adds a bias to a product that was written out."""
+        others = [t for t in given if isinstance(t, nn.Parameter) and t.dim() == 1]
+        return len(parts) == 1 and len(given) == 2 and len(others) == 1 and not parts[0].added
+
+    def _with_bias(self, call: Call, result: torch.Tensor) -> tuple[_Part, ...]:
+        call.seen, call.output, call.uses = self._keep(result), weakref.ref(result), 0
+        return (_Part(call),)
+
+    def _normalized(self, parts: Iterable[_Part], inputs: list[torch.Tensor], result: Any) -> None:
+        for part in parts:
+            if inputs and part.call.output is not None and part.call.output() is inputs[0]:
+                part.call.normalized = self._keep(result)
+
+    # Modules that are looked at from outside.
+
+    def _before_weight(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self._check()
+        self._inside.append(module)
+
+    def _after_weight(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if self._inside and self._inside[-1] is module:
+            self._inside.pop()
+        if isinstance(output, torch.Tensor) and not self._opaque and not self._inside:
+            with torch._C.DisableTorchFunction():
+                self._take(self._row(module), list(_tensors((args, kwargs))), output)
+
+    def _enter_opaque(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self._check()
+        self._opaque += 1
+
+    def _after_fused(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        self._opaque -= 1
+        if self._opaque:
             return
-        capture = self._by_module.get(module)
-        if capture is None:
-            qualified = self._names[module]
-            capture = Capture(self._rows.get(qualified, qualified or type(module).__name__), module)
-            self._by_module[module] = capture
+        with torch._C.DisableTorchFunction():
+            self._take_fused(module, args, kwargs, output)
+
+    def _take_fused(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        call = FusedCall(module, args, kwargs, output, self._keep)
+        call.passed = self.passes
+        influences = self._merge(_tensors((args, kwargs)))[1]
+        for row in call.rows:
+            capture = self._capture(module, row)
+            self._consume(capture, list(_tensors((args, kwargs))))
+            capture.fused.append(call)
+            influences |= capture.bit
+        for tensor in _tensors(output):
+            self._leave_trail(tensor, (), influences)
+
+    def _before_own(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        z = args[0] if args and isinstance(args[0], torch.Tensor) else None
+        if z is None or self._opaque or not self._open_parts(z):
+            return
+        with torch._C.DisableTorchFunction():
+            if module not in self._own:
+                self._own[module] = isinstance(module, Elementwise) or is_own_activation(module, z)
+            if self._own[module]:
+                self._opaque += 1
+                self._awaited = (module, z, self._keep(z))
+
+    _awaited: tuple[nn.Module, torch.Tensor, Seen] | None = None
+
+    def _after_own(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if self._awaited is None or self._awaited[0] is not module:
+            return
+        _, tensor, z = self._awaited
+        self._awaited = None
+        self._opaque -= 1
+        if isinstance(output, torch.Tensor):
+            own = module.name if isinstance(module, Elementwise) else type(module).__name__
+            phi = Phi(own, None if isinstance(module, Elementwise) else module.forward)
+            with torch._C.DisableTorchFunction():
+                self._activated(self._open_parts(tensor), z, output, phi, self._merge([tensor])[1])
+
+    # What is kept.
+
+    def _row(self, module: nn.Module) -> Capture:
+        return self._capture(module, "weight")
+
+    def _capture(self, module: nn.Module, parameter: str) -> Capture:
+        """Give a row's capture; a module with several weights that are used one by one has a row each."""
+        qualified = self._names.get(module, "")
+        name = self._rows.get(qualified, qualified or type(module).__name__)
+        suffix = self._suffix(module, parameter)
+        row = f"{name}.{suffix}" if suffix else name
+        if row not in self._by_row:
+            capture = Capture(row, module, parameter, bit=1 << len(self.captures))
+            self._by_row[row] = capture
             self.captures.append(capture)
-        capture.calls.append(_Call(self._keep(output)))
-        self._latest = capture
+        return self._by_row[row]
 
-    _latest: Capture | None = None
+    def _suffix(self, module: nn.Module, parameter: str) -> str:
+        if isinstance(module, FUSED):
+            return parameter
+        if is_weighted(module):
+            return "" if parameter == "weight" else parameter
+        weights = [p for p in module.parameters(recurse=False) if p.dim() >= 2]
+        return parameter if len(weights) > 1 else ""
 
-    def _after_normalization(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        latest = self._latest
-        if latest is not None and inputs and latest.calls[-1].z is inputs[0]:
-            latest.calls[-1].z = self._keep(output)
-
-    def _awaited(self, module: nn.Module) -> _Call | None:
-        """Give the call that this activation belongs to: the latest, if it has none yet."""
-        latest = self._latest
-        if latest is None or latest.calls[-1].h is not None:
+    def _parameter(self, tensor: torch.Tensor, function: str) -> tuple[nn.Module, str, torch.Tensor] | None:
+        """Tell whose weight a tensor is, itself or transposed."""
+        entry = self._transposed.get(id(tensor))
+        weight = entry[1] if entry is not None and entry[0]() is tensor else tensor
+        if not isinstance(weight, nn.Parameter) or weight.dim() < 2:
             return None
-        if latest.activation not in (None, module):
+        module, name = self._known.get(id(weight), (None, ""))
+        if module is None:
             return None
-        return latest.calls[-1]
+        if weight is tensor and self._own_calls.get(id(weight)) == function:
+            return module, name, tensor
+        # A weight of a layer with a row of its own that is used once more, as a tied output layer does.
+        return module, "tied" if is_weighted(module) and name == "weight" else name, tensor
 
-    def _before_activation(self, module: nn.Module, inputs: Any) -> Any:
-        call = self._awaited(module)
-        if call is None or not isinstance(inputs[0], torch.Tensor):
-            return None
-        assert self._latest is not None
-        self._latest.activation = module
-        call.z = self._keep(inputs[0])
-        # An in-place activation would overwrite z: let it have a copy.
-        return (inputs[0].clone(), *inputs[1:]) if getattr(module, "inplace", False) else None
+    def _note_transposed(self, args: Any, result: Any) -> None:
+        if args and isinstance(args[0], nn.Parameter) and isinstance(result, torch.Tensor):
+            self._transposed[id(result)] = (weakref.ref(result), args[0])
 
-    def _after_activation(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        call = self._awaited(module)
-        if call is not None and self._latest is not None and self._latest.activation is module:
-            call.h = self._keep(output)
+    def _take(self, capture: Capture, inputs: list[torch.Tensor], output: torch.Tensor) -> None:
+        """Keep one execution of a layer."""
+        self._consume(capture, inputs)
+        if not output.is_floating_point():
+            return
+        call = Call(self._keep(output), capture.bit, weakref.ref(output), self.passes)
+        capture.calls.append(call)
+        influences = self._merge(inputs)[1] | capture.bit
+        self._leave_trail(output, (_Part(call),), influences)
+
+    def _consume(self, capture: Capture, inputs: list[torch.Tensor]) -> None:
+        """Note that a layer takes its inputs; a sum that goes into one belongs to no activation after it."""
+        parts, influences = self._merge(inputs)
+        capture.is_recurrent |= bool(influences & capture.bit)
+        for part in parts:
+            part.call.is_over |= part.added
+        for tensor in inputs:
+            self._count_use(tensor)
+
+    def _keep(self, tensor: torch.Tensor) -> Seen:
+        seen = Seen(tensor, gradients=self._gradients, on_gradient=self._on_gradient)
+        self._by_storage.setdefault(tensor.untyped_storage().data_ptr(), []).append(seen)
+        return seen
+
+    def _save(self, target: Any) -> None:
+        """Copy what lies where something is about to be overwritten."""
+        if isinstance(target, torch.Tensor):
+            for seen in self._by_storage.pop(target.untyped_storage().data_ptr(), ()):
+                seen.save()
+
+    # Where tensors come from.
+
+    def _leave_trail(self, tensor: Any, parts: tuple[_Part, ...], influences: int) -> None:
+        if isinstance(tensor, torch.Tensor) and (parts or influences):
+            self._trails[id(tensor)] = _Trail(weakref.ref(tensor), parts, influences)
+        elif isinstance(tensor, torch.Tensor):
+            self._trails.pop(id(tensor), None)
+
+    def _trail(self, tensor: torch.Tensor) -> _Trail | None:
+        trail = self._trails.get(id(tensor))
+        return trail if trail is not None and trail.tensor() is tensor else None
+
+    def _merge(self, tensors: Iterable[torch.Tensor]) -> tuple[tuple[_Part, ...], int]:
+        """Give what tensors come from, all together."""
+        parts: dict[int, _Part] = {}
+        influences = 0
+        for tensor in tensors:
+            trail = self._trail(tensor)
+            if trail is not None:
+                influences |= trail.influences
+                for part in trail.parts:
+                    parts.setdefault(id(part.call), part)
+        return tuple(parts.values()), influences
+
+    def _open_parts(self, tensor: Any) -> list[_Part]:
+        """Give the calls that an activation of a tensor belongs to."""
+        trail = self._trail(tensor) if isinstance(tensor, torch.Tensor) else None
+        return (
+            [] if trail is None else [part for part in trail.parts if not (part.added and part.call.is_over)]
+        )
+
+    def _count_use(self, tensor: torch.Tensor) -> None:
+        trail = self._trail(tensor)
+        for part in () if trail is None else trail.parts:
+            part.call.uses += part.call.output is not None and part.call.output() is tensor
+
+    # What comes of it.
 
     def infos(self) -> tuple[LayerInfo, ...]:
         """Describe the layers in order of execution."""
-        return tuple(self._info(number, capture) for number, capture in enumerate(self.captures, 1))
+        return tuple(capture.info(number, self._gradients) for number, capture in enumerate(self.seen, 1))
 
-    def _info(self, index: int, capture: Capture) -> LayerInfo:
-        weight = capture.module.weight
-        assert isinstance(weight, torch.Tensor)
-        slope_sup = slope_sup_of(capture.activation, torch.empty(0))
-        return LayerInfo(
-            name=capture.name,
-            index=index,
-            activation=capture.activation_name,
-            weight_shape=tuple(weight.shape),
-            trainable=weight.requires_grad,
-            slope_sup=slope_sup,
-            notes=self._notes(capture),
-        )
+    @property
+    def seen(self) -> list[Capture]:
+        """The layers that were executed with at least one example, in order."""
+        return [capture for capture in self.captures if capture.is_executed]
 
-    def _notes(self, capture: Capture) -> tuple[str, ...]:
-        if self._gradients and not all(call.z.requires_grad for call in capture.calls):
-            return ("no gradient reaches this layer's output: nothing before it needs one",)
-        return ()
+    def drop_passes_without_gradient(self) -> bool:
+        """Forget the passes that no backward pass came through; tell whether one is left."""
+        passes = {call.passed for capture in self.captures for call in capture.called if call.got_gradient}
+        if len(passes) == self.passes:
+            return bool(passes)
+        for capture in self.captures:
+            capture.keep_passes(passes)
+        return bool(passes)
 
-    def samples(self) -> list[LayerSample]:
+    @property
+    def signature(self) -> tuple[str, ...]:
+        """Tell which layers were executed with how many activations: where it is equal, so are the infos."""
+        return tuple(f"{capture.name} {capture.activations}" for capture in self.seen)
+
+    @property
+    def unexecuted(self) -> list[str]:
+        """The weight-bearing modules that no pass came through."""
+        executed = {capture.module for capture in self.seen}
+        return [name for module, name in self._bearing.items() if module not in executed]
+
+    def samples(self, grads: Grads | None = None) -> list[LayerSample]:
         """Give what was captured, one sample a layer from input to output.
 
-        Gradients are there once the backward pass has run.
+        Gradients are there once the backward pass has run; those of the parameters are read from `grads`,
+        where it is given.
         """
         samples = []
         delta_norm_after = float("nan")
-        for capture in reversed(self.captures):
-            sample = self._sample(capture, delta_norm_after)
+        for capture in reversed(self.seen):
+            sample = capture.sample(delta_norm_after, (grads or Grads()) if self._gradients else None)
             delta_norm_after = sample.delta_norm
             samples.append(sample)
         return samples[::-1]
-
-    def _sample(self, capture: Capture, delta_norm_after: float) -> LayerSample:
-        z = capture.matrix(lambda call: call.z)
-        h = capture.matrix(lambda call: call.z if call.h is None else call.h)
-        assert z is not None
-        assert h is not None
-        weight = capture.module.weight
-        assert isinstance(weight, torch.Tensor)
-        name = registry_name(capture.activation) if capture.activation is not None else None
-        return LayerSample(
-            z=z,
-            h=h,
-            derivative=partial(slope_of, capture.activation),
-            slope_sup=slope_sup_of(capture.activation, z),
-            two_sided=name is not None and ACTIVATIONS[name].two_sided,
-            delta=capture.matrix(lambda call: call.z.grad) if self._gradients else None,
-            h_grad=capture.matrix(_h_grad) if self._gradients else None,
-            weight=weight.detach(),
-            weight_grad=capture.parameter_grad("weight") if self._gradients else None,
-            bias_grad=capture.parameter_grad("bias") if self._gradients else None,
-            delta_norm_after=delta_norm_after,
-        )
-
-
-def _h_grad(call: _Call) -> torch.Tensor | None:
-    return call.z.grad if call.h is None else call.h.grad

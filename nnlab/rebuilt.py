@@ -22,8 +22,9 @@ from nnlab.snapshot import diagnose
 from nnlab.tensor_file import shown
 from nnlab.threads import one_thread
 
-# A quantity of a layer is kept for every example and unit at once: 4 million are 16 MB, and there are five.
-MAX_ACTIVATIONS = 4_194_304
+# Every quantity is kept for all examples and units at once: 2 million are 8 MB, and with the gradients and
+# what the metrics make of them a run of this size takes up to 100 MB.
+MAX_ACTIVATIONS = 2_097_152
 
 
 class Rebuilt(nn.Sequential):
@@ -46,27 +47,23 @@ def _linear(stage: Stage) -> nn.Linear:
 
 
 def _normalization(norm: Norm) -> nn.Module:
-    is_affine = norm.weight is not None
     if norm.mean is None or norm.variance is None:
         made: nn.Module = nn.LayerNorm(norm.units, eps=EPSILON)
     else:
-        made = nn.BatchNorm1d(norm.units, eps=EPSILON, affine=is_affine)
+        made = nn.BatchNorm1d(norm.units, eps=EPSILON)
         made.running_mean = torch.from_numpy(norm.mean.copy())
         made.running_var = torch.from_numpy(norm.variance.copy())
-    if is_affine:
-        made.register_parameter("weight", _parameter(norm.weight))
-        made.register_parameter("bias", _parameter(norm.bias))
+    made.register_parameter("weight", _parameter(norm.weight))
+    made.register_parameter("bias", _parameter(norm.bias))
     return made
 
 
 def _layer(stage: Stage, activation: str) -> nn.Sequential:
-    parts: OrderedDict[str, nn.Module] = OrderedDict(linear=_linear(stage))
-    if stage.norm is not None and not stage.norm.is_behind:
-        parts["norm"] = _normalization(stage.norm)
-    parts["activation"] = make_activation(activation)
-    if stage.norm is not None and stage.norm.is_behind:
-        parts["norm"] = _normalization(stage.norm)
-    return nn.Sequential(parts)
+    """Make one hidden layer; the numbers of its parts tell a reader of its weights where the norm stands."""
+    parts: list[nn.Module] = [_linear(stage), make_activation(activation)]
+    if stage.norm is not None:
+        parts.insert(2 if stage.norm.is_behind else 1, _normalization(stage.norm))
+    return nn.Sequential(*parts)
 
 
 def _chosen(checkpoint: Checkpoint, activation: str | None) -> tuple[str, ...]:
@@ -107,7 +104,7 @@ def build(checkpoint: Checkpoint, activation: str | None = None) -> nn.Module:
     for number, (stage, name) in enumerate(zip(checkpoint.stages, (*chosen, None), strict=True), start=1):
         # The output is linear: no module stands for its activation.
         parts[f"layer_{number}"] = _linear(stage) if name is None else _layer(stage, name)
-        names[f"layer_{number}" + ("" if name is None else ".linear")] = stage.name or "layer"
+        names[f"layer_{number}" + ("" if name is None else ".0")] = stage.name or "layer"
     return Rebuilt(parts, names).eval()
 
 
@@ -148,28 +145,32 @@ def diagnose_checkpoint(
     Raises:
         ValueError: weights and data do not fit, an unknown activation or loss; one sentence says why.
     """
+    dataset = shown(dataset)
     _check(checkpoint, data, loss, dataset)
     x, y = _examples(checkpoint, data)
-    chosen = dict.fromkeys(_chosen(checkpoint, activation))
+    chosen = ", ".join(dict.fromkeys(_chosen(checkpoint, activation)))
+    model = build(checkpoint, activation)
     with one_thread():
         # Copied: NumPy's arrays may be read-only, which torch warns of.
-        run = diagnose(
-            build(checkpoint, activation), torch.from_numpy(x.copy()), torch.from_numpy(y.copy()), loss
-        )
+        run = diagnose(model, torch.from_numpy(x.copy()), torch.from_numpy(y.copy()), loss)
+    said = _sources(checkpoint, chosen, data, dataset, loss)
+    note = (
+        f"Weights of {said['weights_file']} (sha256 {checkpoint.sha256}) with {chosen}, in evaluation mode, "
+        f"on {len(x):,} training examples of {dataset}; loss {loss}."
+    )
+    notes = (note, *checkpoint.notes, *data.notes, *run.notes)
+    return replace(run, environment={**run.environment, **said}, notes=notes)
+
+
+def _sources(checkpoint: Checkpoint, chosen: str, data: Data, dataset: str, loss: str) -> dict[str, str]:
+    """Say what the numbers were made of, for the run's environment."""
     name = shown(checkpoint.name)
-    said = [
-        f"Weights of {name} (sha256 {checkpoint.sha256}) with {', '.join(chosen)}, in evaluation mode, on "
-        f"{len(x):,} training examples of {dataset}; loss {loss}."
-    ]
-    environment = {
-        **run.environment,
+    return {
         "model": name,
         "weights_file": name,
         "weights_sha256": checkpoint.sha256,
-        "activation": ", ".join(chosen),
+        "activation": chosen,
         "dataset": dataset,
         "dataset_sha256": data.sha256,
         "loss": loss,
     }
-    notes = (*said, *checkpoint.notes, *data.notes, *run.notes)
-    return replace(run, environment=environment, notes=notes)

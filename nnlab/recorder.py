@@ -21,12 +21,14 @@ class Measured:
     """The batch's share of one network's record.
 
     `layers` maps a metric to one number a layer. `grad_norms` are those of all parameters.
-    `samples` gives the tensors behind the numbers, for histograms.
+    `samples` gives the tensors behind the numbers, for histograms. `awaited` tells at which layers an error
+    signal is to arrive: not before the first one that learns.
     """
 
     layers: Mapping[str, np.ndarray]
     grad_norms: Sequence[float]
     samples: Callable[[], Sequence[LayerSample]]
+    awaited: Sequence[bool] | None = None
 
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -62,10 +64,13 @@ LOSSES: dict[str, LossFunction] = {"cross_entropy": cross_entropy, "mse": mean_s
 
 def accuracy(outputs: torch.Tensor, y: torch.Tensor) -> float:
     """Share classified right; NaN for regression and where an output is NaN (argmax would say 0)."""
-    if y.dtype != torch.int64 or outputs.dim() < 2:
+    if y.dtype != torch.int64 or outputs.dim() < 2 or outputs.shape[:1] + outputs.shape[2:] != y.shape:
         return math.nan
-    # NumPy takes a third of torch's time for so few numbers, and finds the same first largest one.
-    scores, classes = outputs.detach().cpu().numpy(), y.cpu().numpy()
+    # NumPy, which does not know bfloat16, takes a third of torch's time for so few numbers, and finds the
+    # same first largest one.
+    outputs = outputs.detach().cpu()
+    scores = (outputs.float() if outputs.dtype == torch.bfloat16 else outputs).numpy()
+    classes = y.cpu().numpy()
     # A sum is quicker than a look at every number, and is NaN wherever one of them is.
     if math.isnan(scores.sum()) and np.isnan(scores).any():
         return math.nan
@@ -85,8 +90,8 @@ def _histograms(
         check()
         is_output = info is infos[-1]
         tensors = {
-            "pre_activation": sample.z,
-            "activation": None if is_output else sample.h,
+            "pre_activation": None if sample.is_unseen else sample.z,
+            "activation": None if is_output or sample.is_unseen else sample.h,
             "delta": sample.delta,
             "weight_grad": sample.weight_grad,
         }
@@ -114,14 +119,15 @@ def make_record(
     layers = batch.layers
     if probe is not None:
         layers = LayerNumbers.of({**layers, **measure_layers(probe, at_probe=True, check=check)})
+    awaited = slice(None) if batch.awaited is None else np.array(batch.awaited[:-1], dtype=bool)
     network = NetworkSample(
         loss=scores.loss,
         accuracy=scores.accuracy,
         test_loss=scores.test_loss,
         test_accuracy=scores.test_accuracy,
         grad_norms=batch.grad_norms,
-        delta_norm=layers["delta_norm"][:-1],
-        delta_rms=layers["delta_rms"][:-1],
+        delta_norm=layers["delta_norm"][:-1][awaited],
+        delta_rms=layers["delta_rms"][:-1][awaited],
     )
     return StepRecord(
         step=step,

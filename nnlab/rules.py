@@ -30,6 +30,8 @@ COLLAPSE_MIN_DEPTH = 5  # a shallow sigmoid network starts above 0.95 and learns
 UPDATES_SMALL_WARN, UPDATES_SMALL_SEVERE, UPDATES_LARGE_WARN = 1e-4, 2.0**-24, 1e-2
 UPDATES_MIN_RECORDS = 10
 UPDATES_LOSS_SHARE = 0.5  # a converged network updates little and is healthy
+# A norm from which one more layer of any usual gain falls below float32's smallest number, 1e-45.
+NEARLY_UNDERFLOWN = 1e-36
 
 ReluFamily = frozenset({"relu", "leaky_relu", "PReLU", "RReLU"})
 
@@ -112,15 +114,27 @@ class View:
         trainable = np.array([layer.trainable for layer in self.run.layers])
         if not math.isfinite(self.loss):  # NaN is then no missing value but an overflow
             return np.zeros(len(self.hidden), dtype=bool)
-        no_delta = ~(np.abs(delta) > 0)
+        # Before the first layer that learns, no error signal is needed: a missing one is no fault there.
+        needs_delta = np.logical_or.accumulate(trainable)
+        no_delta = ~(np.abs(delta) > 0) & (needs_delta | (delta == 0))
         no_weight_grad = ~(np.abs(weight_grad) > 0) & trainable
         flows_later = np.logical_or.accumulate((delta > 0)[::-1])[::-1]
         grows_later = np.logical_or.accumulate(((weight_grad > 0) & trainable)[::-1])[::-1]
         blocked = (no_delta & flows_later) | (no_weight_grad & grows_later)
-        return blocked[: len(self.hidden)]
+        return (blocked & self._has_run)[: len(self.hidden)]
+
+    @property
+    def _has_run(self) -> np.ndarray:
+        """Where a layer was there at all: part of a model may run for the first time at step 40."""
+        absent = [np.isnan(self.record.layers[name]) for name in ("weight_norm", "pre_activation_mean")]
+        return ~np.logical_and(*absent)
 
     def is_underflow(self, layer: int) -> bool:
         """Whether the signal is too small for float32 where float64's product is not 0."""
+        # Only what nnlab built is known to be a chain; elsewhere a branch may be multiplied by 0.
+        after = self.record.layers["delta_norm"][layer + 1]
+        if self.run.config is None and not after < NEARLY_UNDERFLOWN:
+            return False
         slopes = self.layer("slope_mean")[layer:]
         weights = self.record.layers["weight_norm"][layer + 1 :]
         return bool((slopes > 0).all() and (weights > 0).all())
@@ -201,7 +215,23 @@ def _blocked(view: View) -> Breach | None:
     return Breach("blocked", "severe", layer, metric, float(view.layer(metric)[layer]), 0.0)
 
 
+def _exploding_in_time(view: View) -> Breach | None:
+    """Find a recurrent layer whose error signal grows from step to step on its way back in time."""
+    if "time_ratio" not in view.record.layers:
+        return None
+    ratios = view.layer("time_ratio")
+    layer = worst(ratios)
+    if layer is None:
+        return None
+    value = float(ratios[layer])
+    return _above("exploding", "time_ratio", layer, value, EXPLODING_WARN, EXPLODING_SEVERE)
+
+
 def _exploding(view: View) -> Breach | None:
+    return _exploding_in_depth(view) or _exploding_in_time(view)
+
+
+def _exploding_in_depth(view: View) -> Breach | None:
     if np.isinf(view.delta).any():
         layer = int(np.flatnonzero(np.isinf(view.delta))[-1])
         return Breach("exploding", "severe", layer, "delta_norm", float(view.delta[layer]), EXPLODING_SEVERE)
@@ -214,7 +244,7 @@ def _exploding(view: View) -> Breach | None:
 
 def _vanishing(view: View) -> Breach | None:
     ratio = view.record.network["gradient_ratio"]
-    if not ratio < VANISHING_WARN:
+    if not ratio < VANISHING_WARN or np.isnan(view.delta).all():
         return None
     blocked = np.flatnonzero(view.blocked_at)
     if len(blocked) and not view.is_underflow(int(blocked[-1])):

@@ -24,14 +24,16 @@ class LayerSample:
 
     Shapes: z, h, delta, h_grad (examples, units); weight, weight_grad (fan_out, fan_in) or as the module
     has it; bias_grad (fan_out,). What was not measured is None. `derivative` is phi'.
-    `slope_sup` is sup abs(phi'). `weight_std_before`, `update_std`: std of the weights before the
-    last update and of that update. `delta_norm_after` is the next layer's delta_norm.
+    `slope_sup` is sup abs(phi'), one number or one a unit. `weight_std_before`, `update_std`: std of the
+    weights before the last update and of that update. `delta_norm_after` is the next layer's delta_norm.
+    `time_ratio` is a recurrent layer's delta_norm at its first step over that at its last. `awaits_delta`
+    tells whether an error signal is to come here. `activation` is the registry name of the one there is.
     """
 
     z: torch.Tensor
     h: torch.Tensor
     derivative: Callable[[torch.Tensor], torch.Tensor]
-    slope_sup: float
+    slope_sup: float | torch.Tensor
     two_sided: bool
     delta: torch.Tensor | None = None
     h_grad: torch.Tensor | None = None
@@ -41,6 +43,14 @@ class LayerSample:
     weight_std_before: float = NAN
     update_std: float = NAN
     delta_norm_after: float = NAN
+    time_ratio: float = NAN
+    awaits_delta: bool = True
+    activation: str = ""
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether z and h could not be had."""
+        return not self.z.numel()
 
     @cached_property
     def slope(self) -> torch.Tensor:
@@ -65,9 +75,14 @@ class LayerSample:
     @cached_property
     def flat(self) -> torch.Tensor:
         """Where abs(phi') < tau sup abs(phi'), strictly; boolean (examples, units)."""
-        if self.slope_sup == 0:  # the step function: flat everywhere, by definition
+        if self.is_step:
             return self.slope == 0
         return self.slope.abs() < SATURATION_TAU * self.slope_sup
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it is the step function: flat everywhere, by definition."""
+        return isinstance(self.slope_sup, float) and self.slope_sup == 0
 
     @cached_property
     def steepest(self) -> torch.Tensor:
