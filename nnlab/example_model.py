@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from nnlab.datasets import load_pixels
+from nnlab.datasets import GRAY_LEVELS, load_pixels
 from nnlab.presets import EXAMPLE_RUN
 from nnlab.run import LayerNumbers, Run, StepRecord
-from nnlab.snapshot import diagnose
 from nnlab.threads import one_thread
+from nnlab.watching import watch
 
 STEPS, EVERY, BATCH = 300, 10, 128
 SPIKE_STEP, SPIKE = 120, 50.0  # the planted fault: a schedule that is right but for one step
@@ -50,35 +50,35 @@ def _convolution(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU())
 
 
-def _lean(record: StepRecord, step: int) -> StepRecord:
-    """Give the record its step; most without histograms, and all with as many digits as float32 has."""
+def _lean(record: StepRecord) -> StepRecord:
+    """Leave most records without histograms, and all with as many digits as float32 has."""
     layers = {
         name: np.array([float(f"{value:.{DIGITS}g}") for value in values])
         for name, values in record.layers.items()
     }
-    kept = record.histograms if step % HISTOGRAM_EVERY == 0 else {}
-    return replace(record, step=step, layers=LayerNumbers.of(layers), histograms=kept)
+    kept = record.histograms if record.step % HISTOGRAM_EVERY == 0 else {}
+    return replace(record, layers=LayerNumbers.of(layers), histograms=kept)
 
 
 def record_example() -> Run:
-    """Train the network with its fault and record it every few steps."""
+    """Train the network with its fault, watched."""
     generator = torch.Generator().manual_seed(0)
     pixels = load_pixels()
-    x, y = torch.from_numpy(pixels.x_train / 16).float(), torch.from_numpy(pixels.y_train)
+    x, y = torch.from_numpy(pixels.x_train / GRAY_LEVELS).float(), torch.from_numpy(pixels.y_train)
     model = DigitNet(generator)
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=0.9)
-    records = []
-    for step in range(STEPS + 1):
-        batch = torch.randint(len(x), (BATCH,), generator=generator)
-        if step % EVERY == 0:
-            run = diagnose(model, x[batch], y[batch])
-            records.append(_lean(run.records[0], step))
-        optimizer.param_groups[0]["lr"] = LEARNING_RATE * (SPIKE if step == SPIKE_STEP else 1)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
-        optimizer.step()
-    environment = {**run.environment, "model": "DigitNet", "example": "one step with 50 times the rate"}
-    return replace(run, records=tuple(records), environment=environment, model=None)
+    with watch(model, every=EVERY) as watched:
+        for step in range(STEPS + 1):
+            batch = torch.randint(len(x), (BATCH,), generator=generator)
+            optimizer.param_groups[0]["lr"] = LEARNING_RATE * (SPIKE if step == SPIKE_STEP else 1)
+            optimizer.zero_grad()
+            outputs = model(x[batch])
+            loss = nn.functional.cross_entropy(outputs, y[batch])
+            loss.backward()
+            watched.step(loss, outputs=outputs, targets=y[batch])
+            optimizer.step()
+    run = watched.run
+    return replace(run, records=tuple(_lean(record) for record in run.records), model=None)
 
 
 if __name__ == "__main__":

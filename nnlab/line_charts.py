@@ -122,7 +122,7 @@ def _score_help(label: str) -> str:
 def _score_notes(run: Run, long: pd.DataFrame, label: str, shown: Callable[[float], str]) -> tuple[str, ...]:
     """Say what a curve of a score does not: what is not finite, what is one number only, what is none."""
     if long.empty:
-        return (f"{label} was not measured: nnlab does not know which outputs are right.",)
+        return (f"{label} was not recorded: watch.step(loss, outputs=outputs, targets=y) does it.",)
     if run.config is None and len(run.records) == 1:
         return (f"{label} of the one recorded batch: {shown(float(long['value'].iloc[0]))}.",)
     lost = int((~np.isfinite(long["value"])).sum())

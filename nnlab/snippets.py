@@ -44,7 +44,7 @@ with nnlab.watch(model, "run.jsonl", every=10) as watch:
             loss = loss_function(model(x), y) / batches_per_step
         scaler.scale(loss).backward()
         if number % batches_per_step == 0:
-            watch.step(loss, scaler=scaler)
+            watch.step(loss * batches_per_step, scaler=scaler)
             scaler.step(optimizer)
             scaler.update()
             optimizer.zero_grad()
