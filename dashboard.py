@@ -7,10 +7,11 @@ import streamlit as st
 from nnlab.jobs import warm_up
 from nnlab.presets import PRESETS
 from nnlab.provenance import in_words
-from pages.parts import followed_file, runs
+from pages.parts import followed_file, own_data, runs
 from pages.parts.choice import choose, current, show_notes, write_address
 from pages.parts.controls import sidebar
 from pages.parts.lab import TICKING, panels
+from pages.parts.menu import questions
 from pages.parts.page import page
 from pages.parts.rescue import rescue
 from pages.parts.share import share
@@ -27,13 +28,6 @@ learn nothing: a **vanishing gradient**.
 3. Then change depth, width or activation in the sidebar (**»** at the top left on a phone), and press
    **Train**.
 """
-
-LESSONS = {
-    "pages/1_Activation_functions.py": "What does an activation do to the error signal?",
-    "pages/2_Why_nonlinearity.py": "Why an activation at all?",
-    "pages/3_Lighter_sevens.py": "Does it make a network robust to brightness?",
-    "pages/7_Your_model.py": "And your own PyTorch model?",
-}
 
 
 def _take_preset() -> None:
@@ -52,10 +46,9 @@ def header(problem: str) -> None:
         st.markdown("**nnlab** · see where gradients die", width="content")
         with st.popover("New here?", icon=":material/school:"):
             st.markdown(INTRODUCTION)
-            for page, label in LESSONS.items():
-                st.page_link(page, label=label, icon=":material/science:")
+            questions()
         run = runs.shown()
-        share("" if run is None else in_words(run.environment))
+        share("" if run is None else in_words(run.environment), needs_file=config.dataset == "csv")
     st.markdown(f"#### {config.words}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
@@ -78,7 +71,9 @@ def header(problem: str) -> None:
                 disabled=bool(problem),
             )
     shows = PRESETS[matching[0]].shows if matching else "Your own network."
-    st.caption(f"{shows} Depth, width, activation and the rest: in the sidebar (» on a phone).")
+    st.caption(
+        f"{shows} Depth, width, activation, data (also your own) and the rest: in the sidebar (» on a phone)."
+    )
 
 
 def messages(problem: str) -> None:
@@ -88,7 +83,7 @@ def messages(problem: str) -> None:
         st.error(f"This cannot be trained. {problem}.", icon=":material/block:")
     if st.session_state.get(runs.ERROR):
         st.error(st.session_state[runs.ERROR], icon=":material/hourglass_disabled:")
-    if runs.is_replayed():
+    if runs.is_replayed() and not runs.is_of_another_file():
         st.info(
             "The link's run is not in memory here: trained again, it gives the same numbers.",
             icon=":material/replay:",
@@ -96,20 +91,24 @@ def messages(problem: str) -> None:
     if runs.otherwise():
         st.warning(runs.otherwise(), icon=":material/memory:")
     run = runs.shown()
-    if run is not None and run.config != current():
-        st.info(runs.unlike(run, current()), icon=":material/history:")
+    if run is not None and (difference := runs.unlike(run, current())):
+        st.info(difference, icon=":material/history:")
 
 
 page("nnlab: see where gradients die")
 followed_file.lead()
+own_data.begin()
 problem = sidebar()
-if not problem:
+top, own = st.container(), st.container()
+lack = own_data.choose_data(own)
+if not problem and not lack:
     runs.replay()
-header(problem)
+with top:
+    header(problem or lack)
 messages(problem)
 job = runs.job()
 st.session_state[TICKING] = job is not None and job.is_active
 st.fragment(panels)()
-write_address(current(), job.id if job is not None else None, runs.made())
+write_address(current(), runs.of_address())
 warm_up()
 rescue()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-BENCHMARKS = ("overhead", "seeds", "peers", "app", "lessons", "export")
+BENCHMARKS = ("overhead", "seeds", "peers", "app", "lessons", "export", "runfile", "watch")
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)

@@ -227,10 +227,8 @@ def _print_verdict(run: Run) -> None:
         print(f"{run.status}: no records")
         return
     last = run.records[-1]
-    accuracy = run.series("test_accuracy")[1]
     loss = scientific(last.network["loss"])
-    test = percent(float(accuracy[-1])) if len(accuracy) else "undefined"
-    print(f"{run.status} at step {last.step}: loss {loss}, test accuracy {test}")
+    print(f"{run.status} at step {last.step}: loss {loss}, {_test_score(run)}")
     for note in run.notes:
         print(f"note: {note}")
     if not run.findings:
@@ -239,6 +237,13 @@ def _print_verdict(run: Run) -> None:
         print(f"{finding.severity}: {finding.title} ({finding.layer}): {finding.explanation}")
         if finding.remedy:
             print(f"  try: {describe(finding.remedy)}")
+
+
+def _test_score(run: Run) -> str:
+    if run.predicts_numbers:
+        return f"test loss {scientific(float(run.series('test_loss')[1][-1]))}"
+    accuracy = run.series("test_accuracy")[1]
+    return f"test accuracy {percent(float(accuracy[-1])) if len(accuracy) else 'undefined'}"
 
 
 def _show(arguments: argparse.Namespace) -> int:

@@ -168,6 +168,14 @@ class Grads:
     scale: float = 1.0
     kept_scale: float = 1.0
 
+    def has(self, parameter: torch.Tensor) -> bool:
+        """Whether there is a gradient of a parameter."""
+        return (
+            (parameter.is_leaf and parameter.grad is not None)
+            if self.kept is None
+            else id(parameter) in self.kept
+        )
+
     def of(self, parameter: torch.Tensor) -> torch.Tensor | None:
         """Give the gradient of a parameter, None where there is none."""
         grad = parameter.grad if self.kept is None else self.kept.get(id(parameter))

@@ -23,15 +23,13 @@ def compare(before: Run, after: Run) -> pd.DataFrame:
         shown = tiles(run, int(run.steps[-1]))
         ratio = float(run.series("gradient_ratio")[1][-1])
         test_loss = float(run.series("test_loss")[1][-1])
-        sides.append(
-            {
-                "Verdict": _verdict(run),
-                "Status": run.status,
-                "Signal at layer 1 (R)": scientific(ratio),
-                "Worst saturation": shown[1].value,
-                "Dead units": shown[2].value,
-                "Test loss": scientific(test_loss),
-                "Test accuracy": shown[3].value,
-            }
-        )
+        side = {
+            "Verdict": _verdict(run),
+            "Status": run.status,
+            "Signal at layer 1 (R)": scientific(ratio),
+            "Worst saturation": shown[1].value,
+            "Dead units": shown[2].value,
+            "Test loss": scientific(test_loss),
+        }
+        sides.append(side if before.predicts_numbers else side | {"Test accuracy": shown[3].value})
     return pd.DataFrame({"number": list(sides[0]), "before": sides[0].values(), "after": sides[1].values()})

@@ -13,8 +13,9 @@ from nnlab.field import Field
 from nnlab.initializers import INITIALIZERS
 
 LINK_VERSION = "1"
-# Names in a link that are not fields: the version, the run, what computed it, what is looked at, Streamlit's.
-RESERVED_NAMES = frozenset({"v", "run", "made", "step", "tab", "embed", "embed_options"})
+# Names in a link that are not fields: the version, the run, what computed it and on what file, what is looked
+# at, Streamlit's.
+RESERVED_NAMES = frozenset({"v", "run", "made", "data", "step", "tab", "embed", "embed_options"})
 
 MAX_RECORDS = 300  # more points than this cannot be told apart on a screen
 # One step must leave Stop its half second even on a slow core (design.md, section 6).
@@ -122,24 +123,33 @@ class ExperimentConfig:
                 "batch_size: 1 is not allowed with normalization batch, which compares examples; "
                 "allowed: 2 to 4,096"
             )
-        if self.step_flop > MAX_STEP_FLOP:
-            raise ValueError(
-                f"width: {self.width} with depth {self.depth} and batch_size {self.batch_size} "
-                f"needs {self.step_flop / 1e9:.0f} GFLOP a step; allowed: at most "
-                f"{MAX_STEP_FLOP / 1e9:.0f} (make one of the three smaller)"
-            )
+        self.check_work()
 
     @property
     def weight_count(self) -> int:
         """Weights of all layers; a CSV file's columns are not counted before it is read."""
+        return self.count_weights()
+
+    def count_weights(self, file_ends: int = 0) -> int:
+        """Count the weights of all layers, for a CSV file with so many inputs and outputs together."""
         entry = DATASETS[self.dataset]
-        ends = (entry.n_features or 0) + (entry.n_classes or 0)
+        ends = (entry.n_features or 0) + (entry.n_classes or 0) + (file_ends if entry.needs_file else 0)
         return self.width * ends + (self.depth - 1) * self.width**2
 
     @property
     def step_flop(self) -> float:
         """Estimated floating point operations of one step."""
         return float(FLOP_PER_WEIGHT_AND_EXAMPLE * self.weight_count * self.batch_size)
+
+    def check_work(self, file_ends: int = 0) -> None:
+        """Raise ValueError where a step takes too long, for a CSV file with so many inputs and outputs."""
+        flop = FLOP_PER_WEIGHT_AND_EXAMPLE * self.count_weights(file_ends) * self.batch_size
+        if flop > MAX_STEP_FLOP:
+            raise ValueError(
+                f"width: {self.width} with depth {self.depth} and batch_size {self.batch_size} "
+                f"needs {flop / 1e9:.0f} GFLOP a step; allowed: at most "
+                f"{MAX_STEP_FLOP / 1e9:.0f} (make one of the three smaller)"
+            )
 
     @property
     def recorded_steps(self) -> tuple[int, ...]:

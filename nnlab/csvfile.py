@@ -1,34 +1,44 @@
-"""A CSV file as a dataset: every odd file is answered by one sentence."""
+"""A CSV file as cells of text: every odd file is answered by one sentence."""
 
 from __future__ import annotations
 
 import csv
-import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-
-from nnlab.datasets import Data, prepare
-
-if TYPE_CHECKING:
-    from nnlab.config import ExperimentConfig
 
 # Limits of reliability.md, section 2: 1 x 200,000 columns in 2.3 MB cost 2.2 s and 208 MB.
 MAX_BYTES = 5_000_000
 MAX_ROWS = 100_000
 MAX_COLUMNS = 256
-MIN_ROWS = 10
-MAX_CLASSES = 100
 LEAVE_OUT = "leave the column out or code it as numbers"
-
 
 # What a cell may hold that stands for "no value".
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 LARGEST = float(np.finfo(np.float32).max)  # networks compute in float32
+# What separates cells: where two give as many columns, the first one does.
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+# How files begin that are no text, and what to do about them.
+SIGNATURES = {
+    b"\x1f\x8b": "compressed with gzip; unpack it first",
+    b"BZh": "compressed with bzip2; unpack it first",
+    b"\xfd7zXZ": "compressed with xz; unpack it first",
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook; unpack it, or save the table as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook; save the table as CSV UTF-8",
+    b"PAR1": "a Parquet file; save the table as CSV UTF-8",
+    b"\xff\xfe": "UTF-16 text; save it as CSV UTF-8",
+    b"\xfe\xff": "UTF-16 text; save it as CSV UTF-8",
+}
+# The reader's words for what is wrong, in words for those who wrote the file.
+_READER_SAYS = {
+    "unexpected end of data": "a quotation mark is opened and never closed",
+    "expected after": "text goes on after a closing quotation mark; double the marks inside of a cell",
+    "field larger than": "a cell is longer than 131,072 characters",
+}
 
 
 def shown_name(name: str) -> str:
@@ -57,51 +67,131 @@ def decode(content: bytes, name: str, limits: Limits = FILE_LIMITS) -> str:
     """Give a file's text with plain line ends.
 
     Raises:
-        ValueError: too large or not UTF-8.
+        ValueError: too large, not UTF-8, or no text at all.
     """
     if len(content) > limits.size:
         raise limits.refuse(name, f"larger than {limits.size:,} bytes")
+    for signature, what in SIGNATURES.items():
+        if content.startswith(signature):
+            raise limits.refuse(name, what)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise limits.refuse(name, "not UTF-8 text; save it as CSV UTF-8") from None
+    if "\0" in text:
+        raise limits.refuse(name, "holds NUL bytes, which no text does; save it as CSV UTF-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _read_text(path: Path) -> str:
+def _lines(text: str) -> Iterator[str]:
+    """Give the lines with their ends, one at a time: a StringIO takes four bytes a character."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
+
+
+def _first_row(text: str, separator: str) -> list[str]:
+    reader = csv.reader(_lines(text), delimiter=separator, strict=True)
     try:
-        if not path.is_file():
-            raise FILE_LIMITS.refuse(path.name, "no such file")
-        if path.stat().st_size > MAX_BYTES:  # before it is in memory
-            raise FILE_LIMITS.refuse(path.name, f"larger than {MAX_BYTES:,} bytes")
-        content = path.read_bytes()
-    except OSError as error:
-        raise FILE_LIMITS.refuse(path.name, error.strerror or "unreadable") from None
-    return decode(content, path.name)
+        return next((row for row in reader if row), [])
+    except csv.Error:
+        return []
 
 
-def _check_header(name: str, columns: list[str], limits: Limits) -> None:
-    if len(columns) > limits.columns:
-        raise limits.refuse(name, f"{len(columns):,} columns; at most {limits.columns}")
-    repeated = sorted({column for column in columns if columns.count(column) > 1})
+def separator_of(text: str) -> str:
+    """Find what separates the cells: that by which the first line has the most columns."""
+    return max(SEPARATORS, key=lambda separator: len(_first_row(text, separator)))
+
+
+def _is_number(name: str) -> bool:
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
+
+
+def _looks_like_data(names: list[str]) -> bool:
+    """Whether a first line is no header: numbers that do not even count upward, as names could."""
+    numbers = [float(name) for name in names if _is_number(name)]
+    rising = all(one < other for one, other in pairwise(numbers))
+    return len(numbers) >= max(2, len(names) - 1) and not rising
+
+
+def _check_header(name: str, header: list[str], limits: Limits) -> None:
+    named = [column for column in header if column]
+    if len(named) > limits.columns:
+        raise limits.refuse(name, f"{len(named):,} columns; at most {limits.columns}")
+    if header and header[0].lower().startswith("sep="):
+        raise limits.refuse(name, f"its first line, {header[0]!r}, is read by Excel alone; remove the line")
+    repeated = sorted({column for column in named if named.count(column) > 1})
     if repeated:
-        raise limits.refuse(name, f"two columns are called {shown_name(repeated[0])!r}")
-    if len(columns) < 2:
-        raise limits.refuse(name, "needs a target and at least one more column, separated by commas")
+        raise limits.refuse(name, f"two columns are called {shown_name(repeated[0])!r}; rename one")
+    if len(named) < 2:
+        raise limits.refuse(
+            name, "needs a header line with a target and at least one more column, separated by commas"
+        )
+    if _looks_like_data(named):
+        raise limits.refuse(name, "the first line holds numbers; put a header line with column names first")
 
 
-def _rows(name: str, reader: Iterator[list[str]], width: int, limits: Limits) -> Iterator[list[str]]:
+def _clean(cell: str) -> str | None:
+    kept = cell.strip()
+    return None if kept.lower() in MISSING else kept
+
+
+def _reader_says(error: csv.Error) -> str:
+    known = (words for sign, words in _READER_SAYS.items() if sign in str(error))
+    return next(known, str(error))
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a file: names of the columns, "" for one without a name, and rows of as many cells.
+
+    A cell without a value is None.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    separator: str
+
+
+def _rows(
+    name: str, reader: Iterator[list[str]], width: int, limits: Limits
+) -> Iterator[tuple[str | None, ...]]:
     """Give the rows that are not blank, filled up to the header's width."""
     count = 0
-    for number, row in enumerate(reader, start=2):
+    for row in reader:
         if not row:
             continue
         if len(row) > width:
-            raise limits.refuse(name, f"line {number} has {len(row)} cells, the header has {width}")
+            line: int = reader.line_num  # type: ignore[attr-defined]
+            raise limits.refuse(
+                name,
+                f"line {line} has {len(row)} cells, the header has {width}; put a cell that holds a comma, "
+                "semicolon or tab into quotation marks, and write 1.5 for 1,5 where commas separate cells",
+            )
         count += 1
         if count > limits.rows:
             raise limits.refuse(name, f"more than {limits.rows:,} rows")
-        yield row + [""] * (width - len(row))
+        yield (*map(_clean, row), *(None,) * (width - len(row)))
+
+
+def read_cells(text: str, name: str, limits: Limits = FILE_LIMITS, separator: str = ",") -> Cells:
+    """Read a table's text, cell by cell.
+
+    Raises:
+        ValueError: too large, or not a table with distinct column names.
+    """
+    reader = csv.reader(_lines(text), delimiter=separator, strict=True)
+    try:
+        header = [cell.strip() for cell in next((row for row in reader if row), [])]
+        _check_header(name, header, limits)
+        return Cells(tuple(header), tuple(_rows(name, reader, len(header), limits)), separator)
+    except csv.Error as error:
+        raise limits.refuse(name, f"not a table: {_reader_says(error)}") from None
 
 
 def parse_table(text: str, name: str, limits: Limits = FILE_LIMITS) -> pd.DataFrame:
@@ -110,41 +200,37 @@ def parse_table(text: str, name: str, limits: Limits = FILE_LIMITS) -> pd.DataFr
     Raises:
         ValueError: too large, or not a table with distinct column names.
     """
-    reader = csv.reader(io.StringIO(text), strict=True)
-    try:
-        header = next(reader, [])
-        _check_header(name, header, limits)
-        rows = list(_rows(name, reader, len(header), limits))
-    except csv.Error as error:
-        raise limits.refuse(name, f"not a table: {error}") from None
-    frame = pd.DataFrame(rows, columns=header, dtype=object)
-    return frame.map(lambda cell: None if cell.strip().lower() in MISSING else cell.strip())
+    cells = read_cells(text, name, limits)
+    if "" in cells.header:
+        raise limits.refuse(name, f"column {cells.header.index('') + 1} has no name; give it one")
+    return pd.DataFrame(cells.rows, columns=list(cells.header), dtype=object)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV file as strings; cells without a value are missing.
-
-    Raises:
-        ValueError: missing, too large, not UTF-8, or not a table with distinct column names.
-    """
-    return parse_table(_read_text(path), path.name)
+def to_numbers(cells: pd.Series) -> tuple[np.ndarray, str]:
+    """Give a column's cells as float64, NaN where there is no value, and the first cell that is no number."""
+    numbers = pd.to_numeric(cells, errors="coerce")
+    text = cells[numbers.isna() & cells.notna()]
+    return numbers.to_numpy(np.float64), str(text.iloc[0]) if len(text) else ""
 
 
-def _allowed(names: list[str]) -> str:
-    return ", ".join(shown_name(name) for name in names)
+def too_large(name: str, field: str) -> ValueError:
+    """Give the error for a column with numbers that networks cannot compute with."""
+    return ValueError(
+        f"{field}: column {shown_name(name)!r} holds numbers beyond {LARGEST:.1e}, the largest that "
+        "float32 knows; scale the column down"
+    )
 
 
-def _choose_features(frame: pd.DataFrame, config: ExperimentConfig) -> list[str]:
-    names = list(frame.columns)
-    if config.target not in names:
-        raise ValueError(f"target: {shown_name(config.target)!r} is no column; allowed: {_allowed(names)}")
-    features = list(config.features) or [name for name in names if name != config.target]
-    for name in features:
-        if name not in names:
-            raise ValueError(f"features: {shown_name(name)!r} is no column; allowed: {_allowed(names)}")
-    if config.target in features:
-        raise ValueError(f"features: {shown_name(config.target)!r} is the target; leave it out")
-    return features
+def no_number(name: str, text: str, field: str, advice: str = LEAVE_OUT) -> ValueError:
+    """Give the error for a column with text where numbers are needed."""
+    return ValueError(
+        f"{field}: column {shown_name(name)!r} holds {text[:60]!r}, which is no number; {advice}"
+    )
+
+
+def is_too_large(numbers: np.ndarray) -> bool:
+    """Whether a column holds finite numbers beyond float32."""
+    return bool((np.isfinite(numbers) & (np.abs(numbers) > LARGEST)).any())
 
 
 def number_columns(
@@ -158,59 +244,10 @@ def number_columns(
     """
     columns = []
     for name in names:
-        numbers = pd.to_numeric(frame[name], errors="coerce")
-        text = frame[name][numbers.isna() & frame[name].notna()]
-        if len(text):
-            raise ValueError(
-                f"{field}: column {shown_name(name)!r} holds {text.iloc[0][:60]!r}, which is no number; "
-                f"{advice}"
-            )
-        values = numbers.to_numpy(np.float64)
-        if (np.isfinite(values) & (np.abs(values) > LARGEST)).any():
-            raise ValueError(
-                f"{field}: column {shown_name(name)!r} holds numbers beyond {LARGEST:.1e}, the largest that "
-                "float32 knows; scale the column down"
-            )
-        columns.append(values)
+        numbers, text = to_numbers(frame[name])
+        if text:
+            raise no_number(name, text, field, advice)
+        if is_too_large(numbers):
+            raise too_large(name, field)
+        columns.append(numbers)
     return np.stack(columns, axis=1)
-
-
-def _labels(target: pd.Series, task: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    if task == "regression":
-        return pd.to_numeric(target).to_numpy(np.float64), ()
-    classes = sorted(target.unique())
-    if not 2 <= len(classes) <= MAX_CLASSES:
-        raise ValueError(
-            f"target: {len(classes)} distinct values; allowed: 2 to {MAX_CLASSES} classes "
-            "(for a numeric target choose loss mse)"
-        )
-    codes = {name: number for number, name in enumerate(classes)}
-    return target.map(codes).to_numpy(np.int64), tuple(classes)
-
-
-def load_csv(config: ExperimentConfig) -> Data:
-    """Load the CSV file of an experiment; with loss mse a numeric target is a regression.
-
-    Raises:
-        ValueError: the file, the target or a feature cannot be used; one sentence says why.
-    """
-    if not config.csv_path:
-        raise ValueError("csv_path: missing; the dataset csv needs a file")
-    path = Path(config.csv_path)
-    frame = read_table(path)
-    features = _choose_features(frame, config)
-    x = number_columns(frame, features)
-    target = frame[config.target]
-    numeric_target = bool(pd.to_numeric(target, errors="coerce").notna().eq(target.notna()).all())
-    task = "regression" if config.loss == "mse" and numeric_target else "classification"
-    usable = (np.abs(x) <= LARGEST).all(axis=1) & target.notna().to_numpy()
-    if task == "regression":
-        usable &= np.abs(pd.to_numeric(target).to_numpy(np.float64)) <= LARGEST
-    if usable.sum() < MIN_ROWS:
-        raise FILE_LIMITS.refuse(
-            path.name, f"{int(usable.sum())} complete rows; at least {MIN_ROWS} are needed"
-        )
-    labels, classes = _labels(target[usable], task)
-    dropped = int((~usable).sum())
-    notes = (f"{dropped} rows with missing, infinite or too large values were left out",) if dropped else ()
-    return prepare(x[usable], labels, task, classes, tuple(features), notes)

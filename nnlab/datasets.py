@@ -31,6 +31,7 @@ SPIRAL_TURNS = 1.75  # as TensorFlow Playground draws it
 # What happened to the data on the way, in the words of a run's notes.
 AT_RANDOM = "too few examples of a class to split by class: split at random"
 CONSTANT = "inputs are constant and carry no information"
+TARGET_SCALED = "the target is standardized: a loss of 1 is as good as always guessing its mean"
 PIXELS = "the inputs are gray values from 0 to 1, not standardised"
 
 
@@ -39,8 +40,8 @@ class Data:
     """One dataset, split and standardised.
 
     `x_*` have shape (examples, features), float32; `y_*` shape (examples,), int64 class numbers, or
-    float32 values for the task "regression". `classes` names the classes, () for regression. `notes`
-    says in words what happened to the data on the way (constant features, dropped rows).
+    float32 values, standardized too, for the task "regression". `classes` names the classes, () for
+    regression. `notes` says in words what happened to the data on the way (constant features, dropped rows).
     """
 
     x_train: np.ndarray
@@ -61,6 +62,16 @@ class Data:
     def n_outputs(self) -> int:
         """Width of the output layer: one per class, or 1 for regression."""
         return len(self.classes) or 1
+
+    @property
+    def ends(self) -> int:
+        """Widths of input and output layer together."""
+        return self.n_features + self.n_outputs
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that all numbers of the dataset take."""
+        return sum(part.nbytes for part in (self.x_train, self.y_train, self.x_test, self.y_test))
 
     @property
     def sha256(self) -> str:
@@ -341,6 +352,14 @@ def _standardize(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, tuple[st
     return scaled, (f"{constant} of {x.shape[1]} {CONSTANT}",)
 
 
+def _standardize_target(y: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Scale numbers to predict: of prices in the thousands even a small step would overshoot."""
+    mean, std = y[train].mean(), y[train].std()
+    if y[train].min() == y[train].max():
+        raise ValueError("target: the same in all training rows; choose a column that changes")
+    return (y - mean) / std, (f"{TARGET_SCALED} ({mean:.3g}, standard deviation {std:.3g})",)
+
+
 def prepare(
     x: np.ndarray,
     y: np.ndarray,
@@ -352,6 +371,9 @@ def prepare(
     """Split and standardise x of shape (examples, features) and y of shape (examples,)."""
     train, test, split_notes = _split(y, task)
     scaled, scale_notes = _standardize(np.asarray(x, dtype=np.float64), train)
+    if task == "regression":
+        y, target_notes = _standardize_target(np.asarray(y, dtype=np.float64), train)
+        scale_notes += target_notes
     labels = y.astype(np.int64 if task == "classification" else np.float32)
     return Data(
         x_train=scaled[train],
@@ -401,7 +423,7 @@ def load_dataset(config: ExperimentConfig) -> Data:
     """
     entry = DATASETS[config.dataset]
     if entry.needs_file:
-        from nnlab.csvfile import load_csv
+        from nnlab.csvdata import load_csv
 
         return load_csv(config)
     if entry.is_generated:

@@ -13,7 +13,7 @@ from nnlab.explanations import explain
 from nnlab.metrics import METRICS
 from nnlab.numerals import scientific
 from nnlab.remedies import propose
-from nnlab.rules import KINDS, Breach, View, breaches, may_stand_still
+from nnlab.rules import KINDS, Breach, View, breaches
 from nnlab.run import Run
 
 PERSISTENT_SHARE = 0.25  # of the run that something severe must have held to be reported at its end
@@ -112,10 +112,9 @@ def find(run: Run) -> tuple[Finding, ...]:
 def _persistent(run: Run) -> Iterator[Finding]:
     """Give what was severe for at least a quarter of the records but is over at the end."""
     seen: dict[str, list[tuple[View, Breach]]] = {}
-    stands_still = may_stand_still(run)
     for number in range(len(run.records)):
         view = View(run, number)
-        for breach in breaches(view, with_updates=bool(stands_still[number])):
+        for breach in breaches(view):
             if breach.severity == "severe":
                 seen.setdefault(breach.kind, []).append((view, breach))
     for held in seen.values():

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from nnlab.config import ExperimentConfig
+from nnlab.datasets import DATASETS, Data
 from nnlab.run import Run, StepRecord, is_probe_record
 from nnlab.trajectory import Plan, Trajectory
 
@@ -57,16 +58,22 @@ def probe_records(config: ExperimentConfig) -> int:
     return sum(is_probe_record(number, last=number == count - 1) for number in range(count))
 
 
-def estimated_bytes(config: ExperimentConfig) -> int:
-    """Estimate the memory of a run: weights with optimizer state, activations, and the record."""
-    weights = 4 * 5 * config.weight_count  # float32: weight, gradient, two moments, one copy
+def estimated_bytes(config: ExperimentConfig, data: Data | None = None) -> int:
+    """Estimate the memory of a run: weights with optimizer state, activations, the record, a file's data."""
+    # float32: weight, gradient, two moments, one copy
+    weights = 4 * 5 * config.count_weights(0 if data is None else data.ends)
     # z, h and their gradients of the batch are kept; z and h of the probe set (at most 1,024 examples) and
     # the float64 copies that one layer's metrics take come on top.
     activations = 4 * config.width * config.depth * (4 * config.batch_size + 2 * 1024)
     activations += 4 * 8 * max(config.batch_size, 1024) * config.width
     # Counts are int32, 340 a layer, and metrics float64.
     record = (config.depth + 1) * (4 * 340 * probe_records(config) + 8 * 25 * len(config.recorded_steps))
-    return weights + activations + record
+    # A file's numbers, their copies for torch, and the test split on its way from one layer to the next.
+    examples = 0 if data is None else 2 * data.nbytes + 4 * 2 * len(data.x_test) * config.width
+    return weights + activations + record + examples
+
+
+NO_FILE = "The file is not here any more. Upload it again."
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,11 @@ class Job(ABC):
     @abstractmethod
     def steps_done(self) -> int:
         """The steps that are done."""
+
+    @property
+    @abstractmethod
+    def needs_file(self) -> bool:
+        """Whether it would read a file of this machine, as no visitor may make it."""
 
     @property
     @abstractmethod
@@ -179,10 +191,20 @@ class Job(ABC):
 
 @dataclass(kw_only=True)
 class RunJob(Job):
-    """One run, as the lab trains it."""
+    """One run, as the lab trains it; `data` stands in for the experiment's dataset, until the run ends."""
 
     config: ExperimentConfig
+    data: Data | None = None
     run: Run | None = None
+    data_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        self.data_sha256 = "" if self.data is None else self.data.sha256
+
+    @property
+    def needs_file(self) -> bool:
+        """Whether it would read a file of this machine."""
+        return self.data is None and DATASETS[self.config.dataset].needs_file
 
     @property
     def steps(self) -> int:
@@ -197,7 +219,7 @@ class RunJob(Job):
     @property
     def estimated_bytes(self) -> int:
         """The memory it will take."""
-        return estimated_bytes(self.config)
+        return estimated_bytes(self.config, self.data)
 
     def _on_record(self, run: Run, record: StepRecord) -> None:
         self._mark_first_record()
@@ -207,7 +229,11 @@ class RunJob(Job):
         # torch loads here, in the worker, so that pages are drawn without it.
         from nnlab.trainer import train
 
-        self.run = train(self.config, on_record=self._on_record, stop=self, time_limit=time_limit)
+        own = {} if self.data is None else {"data": self.data}
+        try:
+            self.run = train(self.config, on_record=self._on_record, stop=self, time_limit=time_limit, **own)
+        finally:
+            self.data = None  # up to ten MB, which nobody needs any more
         return self.run.status
 
 
@@ -229,10 +255,15 @@ class GroupJob(Job):
         return sum(t.run.records[-1].step for t in self.trajectories if t.run.records)
 
     @property
+    def needs_file(self) -> bool:
+        """Whether it would read a file of this machine."""
+        return any(plan.data is None and DATASETS[plan.config.dataset].needs_file for plan in self.plans)
+
+    @property
     def estimated_bytes(self) -> int:
         """The memory it will take, kept weights included."""
         kept = sum(4 * probe_records(plan.config) * plan.config.weight_count for plan in self.plans)
-        return kept + sum(estimated_bytes(plan.config) for plan in self.plans)
+        return kept + sum(estimated_bytes(plan.config, plan.data) for plan in self.plans)
 
     def _on_progress(self, trajectories: Sequence[Trajectory]) -> None:
         self._mark_first_record()
@@ -264,8 +295,10 @@ class JobBoard:
         """Queue a job and give it back.
 
         Raises:
-            Refused: the queue is full, or the job is too large for a public server.
+            Refused: the queue is full, the job is too large for a public server, or its data are missing.
         """
+        if job.needs_file:
+            raise Refused(NO_FILE)
         if is_hosted() and job.estimated_bytes > HOSTED_MEMORY_LIMIT:
             raise Refused(
                 f"This run would take about {job.estimated_bytes / 1e6:.0f} MB; here at most "

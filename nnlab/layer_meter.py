@@ -182,13 +182,10 @@ class LayerMeter:
 
     def _add_by_definition(self) -> None:
         unread = [metric for metric in self._metrics if metric.name not in _READ]
-        if not unread and not self._by_definition.any():
-            return
-        for metric in self._metrics:
-            for place in range(len(self._samples)):
-                is_asked = self._by_definition[place] and metric.name not in ("update_ratio", "time_ratio")
-                if is_asked or metric in unread:
-                    self._of[metric.name][place] = _defined(metric, self._samples[place])
+        asked = [metric for metric in self._metrics if metric.of_signal or metric in unread]
+        for place in np.flatnonzero(self._by_definition | bool(unread)).tolist():
+            for metric in asked if self._by_definition[place] else unread:
+                self._of[metric.name][place] = _defined(metric, self._samples[place])
 
 
 def _defined(metric: Metric, sample: LayerSample) -> float:

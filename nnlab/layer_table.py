@@ -48,7 +48,7 @@ def _padded(values: np.ndarray, length: int) -> np.ndarray:
 
 
 def layer_table(run: Run, step: int, places: Sequence[int] | None = None) -> pd.DataFrame:
-    """Give one row a layer at the record nearest to a step; probe metrics from the nearest probe.
+    """Give one row a layer at the record nearest to a step; probe metrics from the nearest probe, if any.
 
     With `places`, positions from 0, only those layers, in their order; the index then holds their numbers.
 

@@ -41,6 +41,7 @@ from nnlab.run import Run, spoken
 NO_UPDATES = "No update was seen: this needs two records of one training, as nnlab.watch makes them."
 SCORE_COLUMNS = ["step", "series", "metric", "value", "drawn"]
 MAX_SCORES = 300  # points of a curve; as many as a run records if it is not told otherwise
+NO_ACCURACY = "Numbers are predicted, not classes: there is no accuracy, look at the loss."
 UPDATE_GUIDE = 1e-3  # Karpathy's makemore, part 3: the usual update ratio
 
 
@@ -93,6 +94,15 @@ def _score_spec(
     return finish(alt.layer(*parts), mode, 260)
 
 
+def _guessing(run: Run, *, is_accuracy: bool) -> str:
+    """Say what a network that has learned nothing gets."""
+    if is_accuracy:
+        return "Guessing among c classes gives 1/c."
+    if run.predicts_numbers:
+        return "The numbers to predict are standardized, so that always guessing their mean gives 1."
+    return "With cross-entropy, guessing among c classes gives ln c (2.30 for ten)."
+
+
 def _score_parts(run: Run, metric: str) -> pd.DataFrame:
     """Give a score of the training batches and of the test split: step, series, metric, value, drawn."""
     parts = []
@@ -107,20 +117,10 @@ def _score_parts(run: Run, metric: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=SCORE_COLUMNS)
 
 
-def _score_help(label: str) -> str:
-    guess = (
-        "Guessing among c classes gives 1/c."
-        if label == METRICS["accuracy"].label
-        else "With cross-entropy, guessing among c classes gives ln c (2.30 for ten)."
-    )
-    return (
-        f"The thin line is the {label.lower()} on each recorded training batch, a thick one with dots that "
-        f"on the test split, which the network never learns from. {guess}"
-    )
-
-
 def _score_notes(run: Run, long: pd.DataFrame, label: str, shown: Callable[[float], str]) -> tuple[str, ...]:
     """Say what a curve of a score does not: what is not finite, what is one number only, what is none."""
+    if label == METRICS["accuracy"].label and run.predicts_numbers:
+        return (NO_ACCURACY,)
     if long.empty:
         return (f"{label} was not recorded: watch.step(loss, outputs=outputs, targets=y) does it.",)
     if run.config is None and len(run.records) == 1:
@@ -134,6 +134,7 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
     shown = percent if is_accuracy else scientific
     label = METRICS[metric].label
     long = _score_parts(run, metric)
+    is_single = run.config is None and (long.empty or len(run.records) == 1)
     drawn = np.isfinite(long["value"].astype(float)) & long["drawn"].astype(bool)
     frame = long[drawn].drop(columns=["metric", "drawn"])
     frame = frame.assign(exact=[shown(value) for value in frame["value"]])
@@ -144,7 +145,9 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
     return Chart(
         name=metric,
         title=f"{label} over training",
-        how_to_read=_score_help(label),
+        how_to_read=f"The thin line is the {label.lower()} on each recorded training batch, a thick one with "
+        "dots that on the test split, which the network never learns from. "
+        + _guessing(run, is_accuracy=is_accuracy),
         alt_text=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(ends) or 'unknown'}.",
         spec=_score_spec(
             mode,
@@ -156,7 +159,7 @@ def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
         frames={"rows": frame, **_marks(run, step)},
         make_table=lambda: long[["step", "metric", "value"]],
         notes=_score_notes(run, long, label, shown),
-        is_empty=run.config is None and (long.empty or len(run.records) == 1),
+        is_empty=is_single or (is_accuracy and run.predicts_numbers),
     )
 
 

@@ -135,6 +135,7 @@ def begin(plan: Plan, on_record: OnRecord | None = None) -> Member:
     data = plan.data or load_dataset(plan.config)
     if data.task == "regression" and plan.config.loss != "mse":
         raise ValueError("loss: 'cross_entropy' is not allowed for a regression; allowed: mse")
+    plan.config.check_work(data.ends)
     return Member(
         config=plan.config,
         data=data,

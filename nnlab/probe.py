@@ -613,16 +613,16 @@ class Probe:
         executed = {capture.module for capture in self.seen}
         return [name for module, name in self._bearing.items() if module not in executed]
 
-    def samples(self, grads: Grads | None = None) -> list[LayerSample]:
+    def samples(self, grads: Grads | None = None, *, linked: bool = True) -> list[LayerSample]:
         """Give what was captured, one sample a layer from input to output.
 
         Gradients are there once the backward pass has run; those of the parameters are read from `grads`,
-        where it is given.
+        where it is given. `linked` ones know the norm of the error signal after them.
         """
         samples = []
         delta_norm_after = float("nan")
         for capture in reversed(self.seen):
             sample = capture.sample(delta_norm_after, (grads or Grads()) if self._gradients else None)
-            delta_norm_after = sample.delta_norm
+            delta_norm_after = sample.delta_norm if linked else float("nan")
             samples.append(sample)
         return samples[::-1]

@@ -24,6 +24,7 @@ from nnlab.palette import THEMES, Mode
 from nnlab.remedies import describe
 from nnlab.run import Run
 from nnlab.summary import tiles
+from nnlab.trajectory import DATA_NOTES
 
 Pair = tuple[str, str]
 # What the tiles and charts show besides the columns of the table.
@@ -41,7 +42,9 @@ def choices(run: Run) -> list[Pair]:
 
 def versions(run: Run) -> list[Pair]:
     """Give what must be equal for the numbers to be equal bit for bit: name and value."""
-    return [(name.replace("_", " "), str(value)) for name, value in run.environment.items()]
+    return [
+        (name.replace("_", " "), str(value)) for name, value in run.environment.items() if name != DATA_NOTES
+    ]
 
 
 def definitions() -> list[Metric]:

@@ -24,8 +24,9 @@ def streams_part() -> str:
 READ_CSV = block("""
     # A file that is named on the command line stands in for CSV_PATH.
     with open(sys.argv[1] if len(sys.argv) > 1 else CSV_PATH, encoding="utf-8-sig") as file:
-        header, *lines = [line for line in csv.reader(file, strict=True) if line]
-    rows = [dict(zip(header, [cell.strip() for cell in line])) for line in lines]
+        reader = csv.reader(file, delimiter=",", strict=True)
+        header, *lines = [[cell.strip() for cell in line] for line in reader if line]
+    rows = [dict(zip(header, line)) for line in lines]
     MISSING = {"", "na", "n/a", "nan", "null", "none"}
 
 
@@ -35,7 +36,7 @@ READ_CSV = block("""
 
 
     def numbers(name):
-        return np.array([float(value(row, name) or "nan") for row in rows])
+        return np.array([float(NUMBER) for row in rows])
 
 
     # Rows in which something is missing or too large for float32 are left out.
@@ -52,7 +53,7 @@ CSV_CLASSES = block("""
 CSV_NUMBERS = block("""
     y = numbers(TARGET)
     is_usable &= np.abs(y) <= LARGEST
-    x, y = x[is_usable], y[is_usable].astype(np.float32)
+    x, y = x[is_usable], y[is_usable]
 """)
 SPLIT = block("""
     # The same split for every SEED: runs of several seeds differ in weights and batches.
@@ -67,6 +68,14 @@ STRATIFIED_SPLIT = block("""
 STANDARDIZE = block("""
     # Standardized by the training rows alone: of the test rows nothing may be known.
     mean, std = x[train].mean(axis=0), x[train].std(axis=0)
+""")
+# An unnamed column, such as the row numbers that pandas writes, is no feature.
+ALL_FEATURES = 'header if name not in ("", TARGET)'
+NUMBER = 'value(row, name) or "nan"'
+COMMA_NUMBER = '(value(row, name) or "nan").replace(",", ".")'
+STANDARDIZE_TARGET = block("""
+    # Standardized too: a loss of 1 is as good as always guessing the mean.
+    y = ((y - y[train].mean()) / y[train].std()).astype(np.float32)
 """)
 CONSTANT_INPUTS = block("""
     # An input that never changes has no spread to be divided by: it becomes 0.
@@ -94,17 +103,29 @@ def data_part(facts: Facts) -> str:
     config = facts.config
     load = block(DATASETS[config.dataset].code)
     if config.dataset == "csv":
-        read = READ_CSV if config.features else READ_CSV.replace("FEATURES", "header if name != TARGET")
-        load = lines(read, CSV_NUMBERS if facts.is_regression else CSV_CLASSES)
+        load = lines(_read_csv(facts), CSV_NUMBERS if facts.is_regression else CSV_CLASSES)
     constant = CONSTANT_INPUTS if facts.has_constant_inputs else ""
     return lines(
         load + "\n",
         SPLIT if facts.is_split_at_random else STRATIFIED_SPLIT,
         PIXELS if facts.is_pixels else lines(STANDARDIZE, constant, SCALE),
-        "" if facts.is_regression else "y = y.astype(np.int64)",
+        _target(facts),
         TENSORS,
         f"\n{CHECK}" if facts.sha256 else "",
     )
+
+
+def _read_csv(facts: Facts) -> str:
+    read = READ_CSV if facts.config.features else READ_CSV.replace("FEATURES", ALL_FEATURES)
+    read = read.replace('delimiter=","', f"delimiter={facts.separator!r}".replace("'", '"'))
+    return read.replace("NUMBER", COMMA_NUMBER if facts.has_decimal_commas else NUMBER)
+
+
+def _target(facts: Facts) -> str:
+    if not facts.is_regression:
+        return "y = y.astype(np.int64)"
+    # Runs of earlier versions predict the numbers as they stand in the file.
+    return STANDARDIZE_TARGET if facts.is_target_scaled else "y = y.astype(np.float32)"
 
 
 BATCHES = block("""

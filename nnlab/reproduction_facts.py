@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nnlab.config import ExperimentConfig
-from nnlab.datasets import AT_RANDOM, CONSTANT, DATASETS, PIXELS, load_dataset
+from nnlab.csvfile import SEPARATORS
+from nnlab.csvtable import DECIMAL_COMMAS, SEPARATED_BY
+from nnlab.datasets import AT_RANDOM, CONSTANT, DATASETS, PIXELS, TARGET_SCALED, load_dataset
 from nnlab.run import Run
-from nnlab.trajectory import NO_BIASES, WHOLE_SPLIT
+from nnlab.trajectory import DATA_NOTES, NO_BIASES, WHOLE_SPLIT
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class Facts:
     is_split_at_random: bool
     is_pixels: bool
     is_whole_batch: bool
+    is_target_scaled: bool
+    separator: str
+    has_decimal_commas: bool
     is_undefined: bool
 
     @classmethod
@@ -44,7 +49,7 @@ class Facts:
         if not run.records:
             raise ValueError("records: the run has none; there are no numbers to print again")
         steps = tuple(int(record.step) for record in run.records)
-        notes = "\n".join(run.notes if run.status != "interrupted" else _notes_again(config))
+        notes = "\n".join(run.notes if run.status != "interrupted" else _notes_again(run, config))
         inputs, outputs = _ends(run, config)
         return cls(
             config=config,
@@ -59,6 +64,9 @@ class Facts:
             is_split_at_random=_is_regression(config, outputs) or AT_RANDOM in notes,
             is_pixels=PIXELS in notes,
             is_whole_batch=WHOLE_SPLIT in notes,
+            is_target_scaled=TARGET_SCALED in notes,
+            separator=next((s for s, word in SEPARATORS.items() if f"{SEPARATED_BY} {word}" in notes), ","),
+            has_decimal_commas=DECIMAL_COMMAS in notes,
             is_undefined=any(math.isnan(slope) for slope in run.records[-1].layers.get("slope_mean", ())),
         )
 
@@ -106,10 +114,10 @@ def _fingerprint(run: Run) -> str | None:
     return told if re.fullmatch("[0-9a-f]{64}", told) else None
 
 
-def _notes_again(config: ExperimentConfig) -> tuple[str, ...]:
+def _notes_again(run: Run, config: ExperimentConfig) -> tuple[str, ...]:
     """Give the notes of a run that was killed before it could write them."""
-    try:
-        data = load_dataset(config)
-    except ValueError:  # a CSV file that is gone
-        return ()
+    if DATASETS[config.dataset].needs_file:
+        # The path stands in a run file that anybody may have written: it is not opened.
+        return (str(run.environment.get(DATA_NOTES, "")),)
+    data = load_dataset(config)
     return data.notes if config.batch_size <= len(data.x_train) else (*data.notes, WHOLE_SPLIT)

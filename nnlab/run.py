@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -195,6 +196,11 @@ class Run:
         """The recorded steps, shape (records,)."""
         return np.array([record.step for record in self.records], dtype=int)
 
+    @cached_property
+    def hidden_updates(self) -> np.ndarray:
+        """update_ratio of the hidden layers, shape (records, hidden layers)."""
+        return np.array([record.layers["update_ratio"][:-1] for record in self.records], dtype=float)
+
     def series(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Give the steps at which a metric was taken and its values there.
 
@@ -210,6 +216,13 @@ class Run:
     def has_probes(self) -> bool:
         """Whether the costly diagnostics were taken at any record."""
         return any(record.is_probe for record in self.records)
+
+    @property
+    def predicts_numbers(self) -> bool:
+        """Whether numbers are predicted instead of classes: there are losses, and never an accuracy."""
+        scores = [(r.network.get("test_loss"), r.network.get("accuracy")) for r in self.records]
+        has_loss = any(loss is not None and math.isfinite(loss) for loss, _ in scores)
+        return has_loss and all(share is None or math.isnan(share) for _, share in scores)
 
     def record_at(self, step: int, *, probe: bool = False) -> StepRecord:
         """Give the record nearest to a step; with `probe`, the nearest one with histograms."""

@@ -40,6 +40,7 @@ class RunReader:
         self._name = name
         self._header: Header | None = None
         self._layouts: list[tuple[LayerInfo, ...]] = []
+        self._layout = 0  # which of the writer's the last one is; a line of layers may be lost
         self._unread_of_layers: Mapping[str, Any] = {}
         self._records: dict[int, tuple[StepRecord, int]] = {}
         self._status = "interrupted"
@@ -78,18 +79,18 @@ class RunReader:
 
     def _take_record(self, line: dict[str, Any]) -> None:
         # Where a line of layers is lost, the records after it must not be read as those of other layers.
-        if whole_number(line.get("layout", 0), "layout") != len(self._layouts) - 1:
+        if whole_number(line.get("layout", 0), "layout") != self._layout:
             raise ValueError("the layers of this record are not known")
         record = read_record(line, self._layouts[-1])
         self._repeated += record.step in self._records
         self._records[record.step] = (record, len(self._layouts) - 1)  # the last one counts
 
     def _take_layers(self, line: dict[str, Any]) -> None:
-        layers = read_layers(line["layers"])
-        is_next = whole_number(line["layout"], "layout") == len(self._layouts)
-        if not is_next or not grows_into(self._layouts[-1], layers):
+        layers, layout = read_layers(line["layers"]), whole_number(line["layout"], "layout")
+        if layout <= self._layout or not grows_into(self._layouts[-1], layers):
             raise ValueError("these layers do not continue those before")
         self._layouts.append(layers)
+        self._layout = layout
 
     def _take_end(self, line: dict[str, Any]) -> None:
         notes = read_texts(line.get("notes", []), "notes")

@@ -123,7 +123,7 @@ def _dead_tile(run: Run, step: int) -> Tile:
     )
 
 
-def _loss_tile(run: Run, step: int) -> Tile:
+def _batch_loss_tile(run: Run, step: int) -> Tile:
     values = _upto(run, "loss", step)
     return Tile(
         label="Loss",
@@ -138,7 +138,7 @@ def _score_tile(run: Run, step: int) -> Tile:
     """Give the test accuracy; where nnlab knows no test split, the loss."""
     known = run.series("test_accuracy")[1]
     if run.config is None and not np.isfinite(known).any():
-        return _loss_tile(run, step)
+        return _batch_loss_tile(run, step)
     return _accuracy_tile(run, step)
 
 
@@ -154,7 +154,21 @@ def _accuracy_tile(run: Run, step: int) -> Tile:
     )
 
 
+def _loss_tile(run: Run, step: int) -> Tile:
+    values = _upto(run, "test_loss", step)
+    training = float(_upto(run, "loss", step)[-1])
+    return Tile(
+        label="Test loss",
+        value=scientific(float(values[-1])),
+        detail=f"training batch {scientific(training)}",
+        help="Mean squared error on the test split, which the network never learns from; 1 is as good as "
+        "always guessing the mean. The line is log10 of it over the steps.",
+        course=_course(_log10(values)),
+    )
+
+
 def tiles(run: Run, step: int) -> list[Tile]:
     """Give the four numbers of a run at a step."""
-    makers = (_signal_tile, _saturation_tile, _dead_tile, _score_tile)
+    last = _loss_tile if run.predicts_numbers else _score_tile
+    makers = (_signal_tile, _saturation_tile, _dead_tile, last)
     return [make(run, step) for make in makers]

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnlab.autograd_learner import AutogradLearner
 from nnlab.config import ExperimentConfig
+from nnlab.datasets import DATASETS, Data
 from nnlab.engine import covers
 from nnlab.environment import describe_environment
 from nnlab.learner import EngineLearner, Learner
@@ -20,7 +21,7 @@ from nnlab.optimizer import UpdateOverflow
 from nnlab.recorder import Scores, accuracy
 from nnlab.run import Run, StepRecord
 from nnlab.threads import one_thread
-from nnlab.trajectory import Plan, Trajectory
+from nnlab.trajectory import DATA_NOTES, Plan, Trajectory
 
 # A few hundredths of a second on a slow core, so that Stop keeps its half second.
 CHEAP_PROBE_FLOP = 1e9
@@ -66,6 +67,7 @@ class Training:
             member.environment = {
                 **describe_environment(self._learner.name),
                 "dataset_sha256": member.data.sha256,
+                **_file_notes(member),
             }
 
     def check(self) -> None:
@@ -195,6 +197,12 @@ class Training:
             self._break_off(step, dict.fromkeys(self._running, offender), is_recorded=is_recorded)
 
 
+def _file_notes(member: Member) -> dict[str, str]:
+    """Give what a file's data went through, where no configuration can tell it again."""
+    is_file = DATASETS[member.config.dataset].needs_file
+    return {DATA_NOTES: "; ".join(member.notes)} if is_file and member.notes else {}
+
+
 def _make_learner(members: Sequence[Member]) -> Learner:
     config = members[0].config
     if covers(config):
@@ -212,6 +220,7 @@ def train(
     on_record: OnRecord | None = None,
     stop: Stop | None = None,
     time_limit: float | None = None,
+    data: Data | None = None,
 ) -> Run:
     """Train the network of an experiment and record it on the way.
 
@@ -220,11 +229,12 @@ def train(
         on_record: called as on_record(run_so_far, record) after every record.
         stop: when set, training ends within a layer's work, with the status "stopped".
         time_limit: seconds of wall clock after which the status is "timed_out".
+        data: stands in for the experiment's dataset, such as a file that is already read.
 
     Raises:
         ValueError: the dataset is a CSV file that cannot be used.
     """
-    (run,) = train_seeds(config, [config.seed], on_record, stop, time_limit)
+    (run,) = train_seeds(config, [config.seed], on_record, stop, time_limit, data=data)
     return run
 
 
@@ -235,6 +245,7 @@ def train_seeds(
     stop: Stop | None = None,
     time_limit: float | None = None,
     threads: int = 1,
+    data: Data | None = None,
 ) -> tuple[Run, ...]:
     """Train one experiment from several seeds, at once where the engine can; each as if alone, bit for bit.
 
@@ -245,6 +256,7 @@ def train_seeds(
         stop: when set, all end within a layer's work, with the status "stopped".
         time_limit: seconds of wall clock, for all, after which the status is "timed_out".
         threads: how many to train on; more than one pays for large layers only, and is used for them.
+        data: stands in for the experiment's dataset.
 
     Raises:
         ValueError: a seed is out of range, or the dataset is a CSV file that cannot be used.
@@ -252,7 +264,7 @@ def train_seeds(
     give_up_at, stop = _give_up_at(time_limit), stop or threading.Event()
     listener = None if on_record is None else _one_at_a_time(on_record)
     with one_thread():
-        members = [begin(Plan(config.replace(seed=seed)), listener) for seed in seeds]
+        members = [begin(Plan(config.replace(seed=seed), data), listener) for seed in seeds]
         groups = _groups(members, threads)
         if threads == 1 or len(groups) < 2:
             for group in groups:

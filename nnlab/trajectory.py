@@ -16,6 +16,8 @@ from nnlab.weights import load_networks, save_networks
 # What a run's notes say of a network and of its batches.
 NO_BIASES = "the layers have no biases"
 WHOLE_SPLIT = "training examples, fewer than asked for"
+# Under this name notes on a CSV file also stand at the beginning of a run file, before a run can be killed.
+DATA_NOTES = "data_notes"
 
 
 @dataclass(frozen=True)

@@ -233,9 +233,9 @@ class Watch:
             self._note(f"step {self._step}: not recorded, no backward pass came through the model")
             return
         grads = Grads(self._grads, scales[0], scales[0] if self._grads is not None else scales[1])
-        samples, seen = probe.samples(grads), self._infos()
+        samples, seen = probe.samples(grads, linked=False), self._infos()
         self._layers = self._grown(seen)
-        record = self._make_record(samples, seen, self._gradient_norms(grads), Scores(loss, accuracy))
+        record = self._make_record(samples, seen, grads, Scores(loss, accuracy))
         self._add(aligned(record, seen, self._layers))
         never = probe.unexecuted
         self._never = [name for name in never if self._never is None or name in self._never]
@@ -253,17 +253,27 @@ class Watch:
     _signature: tuple[str, ...] = ()
     _seen: tuple[LayerInfo, ...] = ()
 
-    def _gradient_norms(self, grads: Grads) -> list[float]:
-        found = [grads.of(parameter) for parameter in self._parameters]
-        return [float(value) for value in norms([grad for grad in found if grad is not None])]
+    def _gradient_norms(self, layers: Mapping[str, np.ndarray], grads: Grads) -> list[float]:
+        """Give the norms of all parameters' gradients, those of layers as they were measured already."""
+        known: dict[int, float] = {}
+        for place, capture in enumerate(self._probe.seen):
+            for metric, parameters in (
+                ("weight_grad_norm", capture.weights),
+                ("bias_grad_norm", capture.biases),
+            ):
+                if len(parameters) == 1 and grads.has(parameters[0]):
+                    known[id(parameters[0])] = float(layers[metric][place])
+        others = [grads.of(parameter) for parameter in self._parameters if id(parameter) not in known]
+        return [*known.values(), *norms([grad for grad in others if grad is not None]).tolist()]
 
     def _make_record(
-        self, samples: list[LayerSample], infos: tuple[LayerInfo, ...], norms: list[float], scores: Scores
+        self, samples: list[LayerSample], infos: tuple[LayerInfo, ...], grads: Grads, scores: Scores
     ) -> StepRecord:
         weights = [capture.weights for capture in self._probe.seen]
+        layers = LayerMeter(samples, _updates(weights, self._weights_before)).read()
         batch = Measured(
-            layers=LayerMeter(samples, _updates(weights, self._weights_before)).read(),
-            grad_norms=norms,
+            layers=layers,
+            grad_norms=self._gradient_norms(layers, grads),
             samples=lambda: samples,
             awaited=[sample.awaits_delta for sample in samples],
         )

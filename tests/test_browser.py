@@ -263,6 +263,43 @@ def test_no_text_of_a_link_becomes_a_link_on_the_page(visit: Visit) -> None:
     assert notes.locator("a").all_inner_texts() == []
 
 
+def test_a_table_is_uploaded_trained_on_and_shows_its_verdict_and_none_of_its_names_is_markup(
+    browser: Browser, address: str
+) -> None:
+    page = open_page(browser, viewport=PHONE)
+    hosts: set[str | None] = set()
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    page.goto(f"{address}/?dataset=csv&depth=2&width=8&steps=20&batch_size=16")
+    page.locator("input[type=file]").wait_for(state="attached")
+    browsing.wait_until_calm(page)
+    assert page.locator(TRAIN).is_disabled()
+    names = [
+        "![x](http://example.org/x.png)",
+        "<img src=http://example.org/y onerror=alert(1)>",
+        "n" * 300,
+        "y",
+    ]
+    rows = "".join(f"{i},{i % 7},{i % 5},{names[i % 2]}\n" for i in range(40))
+    table = {
+        "name": f"{names[1]}.csv",
+        "mimeType": "text/csv",
+        "buffer": f"{','.join(names)}\n{rows}".encode(),
+    }
+    page.locator("input[type=file]").set_input_files([table])  # type: ignore[list-item]
+    own = page.locator(".st-key-own_data")
+    own.get_by_text("40 rows (32 to learn from, 8 to test), 3 features").wait_for()
+    assert names[0] in own.inner_text()
+    page.locator(TRAIN).click()
+    page.wait_for_url("**data=**")
+    page.locator(VERDICT).get_by_text("error signal").first.wait_for()
+    browsing.wait_until_calm(page)
+    assert page.locator("img[src*=example], a[href*=example]").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert hosts - {None} == {"localhost"}
+    page.context.close()
+
+
 def test_a_remedy_that_is_trained_at_once_redraws_the_whole_page_and_so_does_the_way_back(visit):
     page = visit("dataset=iris&depth=10&width=4&activation=sigmoid&steps=20&batch_size=16")
     heading = page.locator("h4").first

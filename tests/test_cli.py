@@ -20,6 +20,7 @@ import nnlab
 from nnlab.__main__ import main
 from nnlab.config import FIELDS
 from nnlab.runfile import load_run
+from nnlab.runwriter import RunWriter
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--dataset", "iris", "--depth", "2", "--width", "4", "--batch-size", "16", "--steps", "5"]
@@ -219,6 +220,40 @@ def test_a_full_disk_is_one_line(call: Call, tmp_path: Path, monkeypatch: pytest
         "nnlab: run.jsonl: No space left on device; 6 of 6 records are not in the file"
     ]
     assert "completed" in outcome.out
+
+
+def test_a_disk_that_fills_on_the_way_ends_neither_the_training_nor_the_file(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, write = [12_000], os.write
+
+    def fill(file: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(28, "No space left on device")
+        done = write(file, data[: room[0]])
+        room[0] -= done
+        return done
+
+    monkeypatch.setattr(os, "write", fill)
+    outcome = call("train", *SMALL, "--out", tmp_path / "run.jsonl")
+    monkeypatch.undo()
+    count = len(load_run(tmp_path / "run.jsonl").records)
+    assert 0 < count < 6
+    assert outcome.code == 2
+    assert outcome.err.splitlines() == [
+        f"nnlab: run.jsonl: No space left on device; {6 - count} of 6 records are not in the file"
+    ]
+    assert "completed at step 5" in outcome.out
+
+
+def test_a_file_that_another_run_writes_is_left_to_it(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    writer = RunWriter(path)
+    outcome = call("train", *SMALL, "--out", path)
+    assert outcome.code == 2
+    assert outcome.err == "nnlab: run.jsonl: another training run is writing to this file\n"
+    assert path.read_bytes() == b""
+    del writer
 
 
 # One bad value for every flag, and what the line must say is allowed.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import numpy as np
 import pytest
 
 import nnlab
+from nnlab.csvdata import usual_choice
 from nnlab.csvfile import MAX_BYTES, MAX_COLUMNS, MAX_ROWS
-from nnlab.datasets import Data
+from nnlab.csvtable import DECIMAL_COMMAS, plain_name, table_from_csv
+from nnlab.datasets import TARGET_SCALED, Data
 
 ROWS = 40
 GOOD = "a,b,y\n" + "".join(f"{i},{i * i % 7},{'no' if i % 2 else 'yes'}\n" for i in range(ROWS))
@@ -60,7 +64,10 @@ def test_a_numeric_target_with_mse_makes_a_regression(load: Load) -> None:
     data = load(NUMERIC, loss="mse")
     assert (data.task, data.classes, data.n_outputs) == ("regression", (), 1)
     assert data.y_train.dtype == np.float32
-    assert sorted(np.concatenate([data.y_train, data.y_test])) == [i / 8 for i in range(ROWS)]
+    assert (data.y_train.mean(), data.y_train.std()) == pytest.approx((0, 1), abs=1e-6)
+    found = np.sort(np.concatenate([data.y_train, data.y_test]))
+    assert np.corrcoef(found, np.arange(ROWS) / 8)[0, 1] == pytest.approx(1)
+    assert any(note.startswith(TARGET_SCALED) for note in data.notes)
 
 
 def test_text_labels_with_mse_make_a_classification(load: Load) -> None:
@@ -102,7 +109,7 @@ def test_rows_with_missing_or_infinite_numbers_are_left_out_and_counted(load: Lo
 def test_rows_without_a_finite_number_to_predict_are_left_out_and_counted(load: Load, target: str) -> None:
     data = load(f"{NUMERIC}1,2,{target}\n", loss="mse")
     assert (data.task, len(_values(data))) == ("regression", ROWS)
-    assert "1 rows" in data.notes[0]
+    assert "1 row " in data.notes[0]
 
 
 @pytest.mark.parametrize("number", ["0.1", "7", "1e-300", "123456.789"])
@@ -244,6 +251,144 @@ def test_as_many_rows_and_columns_as_allowed_are_accepted(load: Load) -> None:
     head, row, _ = _wide(MAX_COLUMNS).split("\n")
     assert load(f"{head}\n" + f"{row[:-1]}0\n{row}\n" * 10, target="c255").n_features == 255
     assert len(_values(load("a,y\n" + "1,2\n1,3\n" * (MAX_ROWS // 2)))) == MAX_ROWS
+
+
+def _rows(columns: str, row: Callable[[int], str], count: int = ROWS, end: str = "\n") -> str:
+    return end.join([columns, *(row(i) for i in range(count))]) + end
+
+
+def _classes(i: int) -> str:
+    return "no" if i % 2 else "yes"
+
+
+READ = "a dataset"
+HOSTILE_NAMES = (
+    "__proto__", "=cmd()", "<script>alert(1)</script>", "$x$", "constructor", "a.b[0]", "x:Q", "n" * 300,
+)  # fmt: skip
+# What people upload: the file, the fields of the experiment, and what comes out: a dataset of so many rows
+# and features, or a sentence of the field that says what to do.
+ODD: dict[str, tuple[str | bytes, dict[str, object], object]] = {
+    "plain": (GOOD, {}, (40, 2)),
+    "byte order mark": ("\ufeff" + GOOD, {}, (40, 2)),
+    "Windows lines": (GOOD.replace("\n", "\r\n"), {}, (40, 2)),
+    "old Mac lines": (GOOD.replace("\n", "\r"), {}, (40, 2)),
+    "blank lines before and between": ("\n\n" + GOOD.replace("\n", "\n\n"), {}, (40, 2)),
+    "blanks after commas": (GOOD.replace(",", ", "), {}, (40, 2)),
+    "semicolons": (GOOD.replace(",", ";"), {}, (40, 2)),
+    "semicolons and decimal commas": (_rows("a;y", lambda i: f"{i},5;{_classes(i)}"), {}, (40, 1)),
+    "decimal commas to predict": (_rows("a;y", lambda i: f"{i};{i},5"), {"loss": "mse"}, (40, 1)),
+    "decimal commas and points": (_rows("a;b;y", lambda i: f"{i},5;{i}.5;{i % 2}"), {}, "use one"),
+    "tabs": (GOOD.replace(",", "\t"), {}, (40, 2)),
+    "row numbers as pandas writes them": (_rows(",a,y", lambda i: f"{i},{i % 7},{_classes(i)}"), {}, (40, 1)),
+    "commas at every end": (_rows("a,y,,", lambda i: f"{i},{_classes(i)},,"), {}, (40, 1)),
+    "duplicate rows": (_rows("a,y", lambda i: f"1,{_classes(i)}"), {}, (40, 1)),
+    "rows of commas": (GOOD + ",,\n" * 3, {}, (40, 2)),
+    "a constant feature": (_rows("a,b,y", lambda i: f"{i},7,{i % 2}"), {}, (40, 2)),
+    "1e999 and -1e999": (GOOD + "1e999,2,no\n-1e999,2,no\n", {}, (40, 2)),
+    "1e-400": (GOOD + "1e-400,2,no\n", {}, (41, 2)),
+    "a class with one row": (GOOD + "1,2,rare\n", {}, (41, 2)),
+    "100 classes of one row": (_rows("a,y", lambda i: f"{i},c{i}", 100), {}, (100, 1)),
+    "a missing target": (GOOD + "1,2,\n1,2,NaN\n1,2,n/a\n", {}, (40, 2)),
+    "numbers as names": (_rows("0,1,2,y", lambda i: f"{i},2,{i % 3},{i % 2}"), {}, (40, 3)),
+    "a whole column missing": (_rows("a,b,y", lambda i: f"{i},,{i % 2}"), {}, "'b' has no value in 40"),
+    "no header line": (_rows("5.1,3.5,1.4,yes", lambda i: f"{i},2,3,{i % 2}"), {}, "header"),
+    "Excel's first line": ("sep=;\n" + GOOD.replace(",", ";"), {}, "remove the line"),
+    "duplicate headers": ("a,a,y\n" + "1,2,3\n" * 20, {}, "rename one"),
+    "headers that differ by a blank": ("a, a,y\n" + "1,2,3\n" * 20, {}, "rename one"),
+    "1_000": (GOOD + "1_000,2,no\n", {}, "'1_000', which is no number"),
+    "decimal commas in quotes": (_rows("a,y", lambda i: f'"{i},5",{i % 2}'), {}, "write 1.5"),
+    "decimal commas that separate": (_rows("a,y", lambda i: f"{i},5,{i % 2}"), {}, "write 1.5 for 1,5 where"),
+    "a date": (_rows("day,y", lambda i: f"2026-01-{i:02d},{i % 2}"), {}, "leave the column out"),
+    "gzip": (gzip.compress(GOOD.encode()), {}, "unpack it"),
+    "an Excel workbook": (b"PK\x03\x04" + GOOD.encode(), {}, "save the table as CSV UTF-8"),
+    "Parquet": (b"PAR1" + GOOD.encode(), {}, "save the table as CSV UTF-8"),
+    "UTF-16": (GOOD.encode("utf-16"), {}, "save it as CSV UTF-8"),
+    "UTF-16 without a mark": (GOOD.encode("utf-16-le"), {}, "save it as CSV UTF-8"),
+    "Latin-1": ("größe,y\n1,2\n".encode("latin-1"), {}, "save it as CSV UTF-8"),
+    "NUL bytes": (GOOD + "1,\0,no\n", {}, "NUL"),
+    "a quote never closed": (GOOD + '"1,2,no\n', {}, "never closed"),
+    "a quote in a quote": (GOOD + '"1"2",2,no\n', {}, "double the marks"),
+    "a cell too long": (GOOD + "1" * 140_000 + ",2,no\n", {}, "131,072"),
+    "one column": ("y\n" + "1\n" * 20, {}, "at least one more column"),
+    "200,000 columns": (_wide(200_000), {}, "at most 256"),
+    "empty": ("", {}, "needs a header line"),
+    "a header only": ("a,y\n", {}, "at least 10"),
+    "one row": ("a,y\n1,2\n", {}, "1 complete row; at least 10"),
+    "a single class": (_rows("a,y", lambda i: f"{i},yes"), {}, "has 1 distinct value; allowed: 2 to 100"),
+    "one class left": (_rows("a,y", lambda i: f"{'' if i % 2 else i},{_classes(i)}"), {}, "1 distinct value"),
+    "101 classes": (_rows("a,y", lambda i: f"{i},c{i}", 101), {}, "choose another column"),
+    "many numbers as classes": (_rows("a,y", lambda i: f"{i},{i}", 200), {}, "choose loss mse"),
+    "a constant to predict": (_rows("a,y", lambda i: f"{i},7"), {"loss": "mse"}, "changes"),
+    "text among many numbers": (_rows("a,y", lambda i: f"{i},{i or 'x'}", 200), {"loss": "mse"}, "another"),
+    "a feature named twice": (GOOD, {"features": ("a", "a")}, "name it once"),
+    "a page of a web site": ("<!DOCTYPE html>\n<html>\n", {}, "at least one more column"),
+}  # fmt: skip
+ODD |= {
+    f"a column called {name[:20]}": (_rows(f"{name},y", lambda i: f"{i},{i % 2}"), {}, (40, 1))
+    for name in HOSTILE_NAMES
+}
+
+
+@pytest.mark.parametrize(("content", "fields", "outcome"), ODD.values(), ids=ODD)
+def test_an_odd_file_is_a_dataset_or_one_sentence_that_says_what_to_do(
+    load: Load, content: str | bytes, fields: dict[str, object], outcome: object
+) -> None:
+    found = _try(load, content, **fields)
+    if isinstance(outcome, tuple):
+        assert isinstance(found, Data), found
+        assert (len(_values(found)), found.n_features) == outcome
+        assert np.isfinite(_values(found)).all()
+    else:
+        assert isinstance(found, ValueError)
+        _assert_one_line(found, str(found).partition(":")[0])
+        assert str(found).partition(":")[0] in ("csv_path", "target", "features")
+        assert str(outcome) in str(found)
+
+
+def test_numbers_with_decimal_commas_are_those_with_points(load: Load) -> None:
+    points = load(_rows("a,b,y", lambda i: f"{i}.25,-1.5e{i % 3},{_classes(i)}"))
+    commas = load(_rows("a;b;y", lambda i: f"{i},25;-1,5e{i % 3};{_classes(i)}"))
+    assert (commas.x_train == points.x_train).all()
+    assert "semicolons" in commas.notes[0]
+    assert DECIMAL_COMMAS in commas.notes[0]
+    assert points.notes == ()
+
+
+def test_a_column_without_a_name_and_numbers_that_vanish_are_told(load: Load) -> None:
+    notes = load(_rows(",a,y", lambda i: f"{i},{i or '1e-400'},{_classes(i)}")).notes
+    assert notes == ("1 column without a name left out", "1 numbers too small for float64 are 0")
+
+
+def test_what_is_chosen_unasked_suits_the_table() -> None:
+    table = table_from_csv(_rows("id,a,note,y", lambda i: f"{i},{i / 8},t{i},{i % 3}").encode(), "t.csv")
+    assert usual_choice(table) == {
+        "dataset": "csv", "target": "y", "features": ("id", "a"), "loss": "cross_entropy",
+    }  # fmt: skip
+    assert usual_choice(table, "a")["loss"] == "mse"
+    assert usual_choice(table, "note") == usual_choice(table) | {"target": "note", "features": ()}
+    numbers = table_from_csv(_rows("a,b", lambda i: f"{i},{i}", 200).encode(), "t.csv")
+    assert usual_choice(numbers) == {"dataset": "csv", "target": "b", "features": (), "loss": "mse"}
+
+
+def test_a_table_takes_little_more_memory_than_its_numbers() -> None:
+    content = _rows("a,b,y", lambda i: f"{i},{i * 7 % 1000},{i % 2}", 2000).encode()
+    table = table_from_csv(content, "t.csv")
+    assert table.nbytes <= 2000 * 3 * 10
+    assert table.sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("a.csv", "a.csv"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\x\\y.csv", "y.csv"),
+        ("/", "table.csv"),
+        ("x" * 999, "x" * 100),
+    ],
+)
+def test_of_a_files_name_no_folder_is_kept(name: str, plain: str) -> None:
+    assert plain_name(name) == plain
 
 
 def test_any_file_is_a_dataset_or_one_sentence(load: Load) -> None:

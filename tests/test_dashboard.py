@@ -84,7 +84,6 @@ HOSTILE: dict[str, tuple[dict[str, str | list[str]], str]] = {
     "said twice": ({"depth": ["3", "4"]}, "depth"),
     "too much work": ({"width": "1024", "depth": "100", "batch_size": "4096"}, "width"),
     "no batch to compare": ({"normalization": "batch", "batch_size": "1"}, "batch_size"),
-    "file without a file": ({"dataset": "csv"}, "dataset"),
     "version to come": ({"v": "2"}, "v"),
 }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from nnlab import diagnosis
 from nnlab.diagnosis import TITLES, find, find_at
 from nnlab.explanations import why_healthy
 from nnlab.presets import PRESETS
-from nnlab.rules import slope_factors, weight_factors
+from nnlab.rules import View, breaches, slope_factors, weight_factors
 from nnlab.run import LayerInfo, Run, StepRecord
 
 DEPTH, WIDTH = 6, 10
@@ -309,16 +311,23 @@ def test_every_kind_has_a_title_and_every_finding_reads_as_sentences():
         assert "nan" not in finding.explanation
 
 
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
-def test_the_shortcut_for_long_runs_changes_no_finding(monkeypatch, share):
-    run = made_up_run(
-        records=40,
-        loss=2.0,
-        update_ratio=lambda position: [
-            1e-9 if n < share * DEPTH and position < 30 else 1e-3 for n in range(DEPTH)
-        ],
+@pytest.mark.parametrize("seed", range(40))
+def test_the_size_of_updates_is_judged_by_the_median_of_all_so_far(tiny_run: nnlab.Run, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    center, count, last = 10.0 ** draw.uniform(-9, 0), int(draw.integers(10, 14)), tiny_run.records[-1]
+    ratios = center * 10.0 ** draw.uniform(-3, 3, (count, 3))
+    if seed % 3 == 0:  # half on either side of a threshold
+        ratios[:] = np.where(
+            draw.permutation(count * 3).reshape(count, 3) % 2, 5e-3, draw.choice([2e-2, 1e-2])
+        )
+    ratios[draw.random((count, 3)) < 0.1] = np.nan
+    network = {**last.network, "loss": 1.0}
+    records = tuple(
+        replace(last, step=step, layers={**last.layers, "update_ratio": row}, network=network)
+        for step, row in enumerate(ratios)
     )
-    quick = find(run)
-    monkeypatch.setattr(diagnosis, "may_stand_still", lambda run: np.ones(len(run.records), dtype=bool))
-    assert quick == find(run)
-    assert (share == 0.9) == any(finding.kind == "updates_small" for finding in quick)
+    run = replace(tiny_run, records=records)
+    found = [breach for breach in breaches(View(run, count - 1)) if breach.metric == "update_ratio"]
+    usable = sorted(value for row in ratios[:, :2] for value in row if not math.isnan(value))
+    middle = statistics.median(usable)
+    assert [breach.value for breach in found] == [pytest.approx(middle)] * (not 1e-4 <= middle <= 1e-2)

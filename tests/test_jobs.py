@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 
 import nnlab.trainer
 from nnlab import jobs
 from nnlab.config import ExperimentConfig
+from nnlab.datasets import Data, prepare
 from nnlab.jobs import GroupJob, JobBoard, Refused, RunJob
 from nnlab.trajectory import Plan
 
@@ -438,6 +440,52 @@ def test_a_private_server_sets_no_time_limit(board: JobBoard, monkeypatch: pytes
     job = board.submit(RunJob(config=SHORT))
     assert job.wait(PATIENCE)
     assert job.status == "completed"
+
+
+# A visitor's own data
+
+
+def table(rows: int = 40, columns: int = 2) -> Data:
+    draw = np.random.default_rng(rows)
+    names = tuple(f"c{number}" for number in range(columns))
+    return prepare(
+        draw.standard_normal((rows, columns)), np.arange(rows) % 2, "classification", ("a", "b"), names
+    )
+
+
+OWN = SHORT.replace(dataset="csv", csv_path="/etc/passwd", target="y")
+
+
+def test_a_run_on_own_data_trains_on_them_and_keeps_only_their_fingerprint(board: JobBoard) -> None:
+    own = table()
+    job = board.submit(RunJob(config=OWN, data=own))
+    assert job.wait(PATIENCE)
+    assert (job.status, job.data, job.data_sha256) == ("completed", None, own.sha256)
+    assert job.run.environment["dataset_sha256"] == own.sha256
+    want = nnlab.trainer.train_together([Plan(OWN, own)])[0].run
+    assert job.run.metrics.equals(want.metrics)
+
+
+def test_a_job_that_would_open_a_file_of_the_server_is_refused(board: JobBoard) -> None:
+    for job in (RunJob(config=OWN), GroupJob(plans=(Plan(OWN, table()), Plan(OWN)))):
+        with pytest.raises(Refused, match="Upload it again"):
+            board.submit(job)
+    assert not board.jobs()
+
+
+def test_own_data_are_counted_in_the_memory_of_a_run() -> None:
+    bare = jobs.estimated_bytes(OWN)
+    small, long, broad = (jobs.estimated_bytes(OWN, table(*s)) for s in ((40, 2), (4000, 2), (40, 200)))
+    assert bare < small < min(long, broad)
+    assert long - small >= 2 * (table(4000).nbytes - table(40).nbytes)
+
+
+def test_columns_of_own_data_are_counted_in_the_work_of_a_step(board: JobBoard) -> None:
+    wide = OWN.replace(depth=4, width=1024, batch_size=1050)
+    job = board.submit(RunJob(config=wide, data=table(40, 250)))
+    assert job.wait(PATIENCE)
+    assert job.status == "failed"
+    assert "width: 1024 with depth 4 and batch_size 1050 needs 21 GFLOP" in job.error
 
 
 # Several networks at once

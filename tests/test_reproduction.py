@@ -65,7 +65,8 @@ CASES |= {
     for number, name in enumerate(nnlab.INITIALIZERS)
 }
 OTHERS = (
-    "csv_classes", "csv_classes_mse", "csv_regression", "csv_features", "stopped", "stopped_at_a_record",
+    "csv_classes", "csv_classes_mse", "csv_regression", "csv_features", "csv_commas", "csv_killed",
+    "stopped", "stopped_at_a_record",
     "timed_out", "interrupted", "damaged", "no_biases", "no_biases_drawn", "pixels", "running",
 )  # fmt: skip
 # The engine multiplies by softsign's derivative, which torch.nn.Softsign's backward pass rounds differently.
@@ -102,6 +103,19 @@ def _csv_runs(folder: Path) -> dict[str, Run]:
             _config(**table | {"target": "number"}, features=(ODD_NAME, "a"), loss="mse", activation="gelu")
         ),
         "csv_features": train(_config(**table | {"csv_path": str(_plain_csv(folder)), "target": "y"})),
+        **_european_runs(folder),
+    }
+
+
+def _european_runs(folder: Path) -> dict[str, Run]:
+    """Train on a table of semicolons, decimal commas, row numbers and a constant; one run is killed."""
+    path = folder / "european.csv"
+    rows = [f'{i};{i % 11},5;{i * i % 7}; 3,0 ;"{i * i % 13},25"' for i in range(40)]
+    path.write_text("\n".join(["", ";a; b;c;number", *rows, ";;;;"]))
+    table = {"dataset": "csv", "csv_path": str(path), "target": "number"}
+    return {
+        "csv_commas": train(_config(**table, loss="mse", batch_size=99)),
+        "csv_killed": _killed(_config(**table, steps=9), folder),
     }
 
 
@@ -120,8 +134,12 @@ def _stopped_at(step: int, **fields: Any) -> Run:
 
 def _interrupted(folder: Path) -> Run:
     """Give a run whose process was killed: its file has no end, and so no notes."""
+    return _killed(_config(dataset="digits", batch_size=2000, steps=9), folder)
+
+
+def _killed(config: nnlab.ExperimentConfig, folder: Path) -> Run:
     path = folder / "run.jsonl"
-    train(_config(dataset="digits", batch_size=2000, steps=9)).save(path)
+    train(config).save(path)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
     return load_run(path)
 
@@ -303,6 +321,17 @@ def test_a_script_warns_of_other_data_than_the_runs(runs: Mapping[str, Run], tmp
     command = [sys.executable, "-I", "reproduce.py", "other.csv"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "warning: these are not exactly the data of the run\n")
+
+
+def test_a_script_of_a_killed_run_opens_no_file_that_the_run_names(
+    runs: Mapping[str, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may have written a run file, and a server makes scripts of it."""
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was opened"))
+    monkeypatch.setattr("builtins.open", lambda *args, **kwargs: pytest.fail(f"{args} was opened"))
+    run = runs["csv_killed"]
+    assert (run.status, run.notes) == ("interrupted", ())
+    assert 'delimiter=";"' in script(run)
 
 
 def _fake_run(**fields: Any) -> Run:

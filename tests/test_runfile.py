@@ -20,6 +20,7 @@ import pytest
 import nnlab
 from nnlab.run import StepRecord
 from nnlab.runfile import RunFileError, load_run, parse_run, to_bytes
+from nnlab.runline import MAX_LINE_BYTES
 from nnlab.runwriter import RunWriter
 
 SameRecords = Callable[..., None]
@@ -170,6 +171,10 @@ def test_the_header_says_what_the_file_is(tiny_run: nnlab.Run) -> None:
 def test_a_file_cut_at_any_byte_gives_a_prefix_of_its_records(
     small_run: nnlab.Run, assert_same_records: SameRecords
 ) -> None:
+    # Counts are most of a file; those of one record are enough to be cut.
+    first, second, third = small_run.records
+    plain = (replace(first, histograms={}), second, replace(third, histograms={}))
+    small_run = replace(small_run, records=plain)
     content = to_bytes(small_run)
     header_ends = content.index(b"\n")
     seen = set()
@@ -540,3 +545,137 @@ def test_a_record_line_that_is_missing_whole_is_said(small_run: nnlab.Run) -> No
     run = _read(b"\n".join([*lines[:2], *lines[3:]]))
     assert len(run.records) == 2
     assert "1 records are missing from the file" in run.notes
+
+
+def _layer(name: str, index: int) -> dict[str, Any]:
+    return {"name": name, "index": index, "activation": "relu", "weight_shape": [1, 1]}
+
+
+def test_a_small_file_cannot_fill_the_memory_with_layers_that_come_late(small_run: nnlab.Run) -> None:
+    header, _, record, *_ = to_bytes(small_run).splitlines()
+    content = json.loads(record)
+    del content["crc"]
+    records = [_sealed(content | {"step": step, "histograms": {}}) for step in range(300)]
+    known = [_layer(layer.name, layer.index) for layer in small_run.layers]
+    late = known + [_layer(f"x{index}", index) for index in range(3, 5000)]
+    end = _sealed({"k": "layers", "layout": 1, "layers": late})
+    with pytest.raises(RunFileError, match=r"^run\.jsonl: 300 records .* 4999 layers"):
+        _read(b"\n".join([header, *records, end]))
+    few = _sealed({"k": "layers", "layout": 1, "layers": late[:1000]})
+    assert _read(b"\n".join([header, *records, few])).records[299].layers["delta_norm"].shape == (1000,)
+
+
+def test_many_unknown_metrics_cost_no_more_than_they_say(small_run: nnlab.Run) -> None:
+    content = json.loads(to_bytes(small_run).splitlines()[1])
+    layers = content["layers"] | {f"m{number}": [] for number in range(20_000)}
+    run = _read(_changed(small_run, 1, layers=layers | {"long": [1.0] * 20_000}))
+    assert len(run.records) == 3  # as one array it would take 3 GB
+
+
+BAD_LAYERS = [
+    {"name": ""},
+    {"name": "a\nb"},
+    {"name": "x" * 301},
+    {"name": 7},
+    {"name": "output"},
+    {"index": 2},
+    {"index": True},
+    {"index": "1"},
+    {"activation": None},
+    {"weight_shape": []},
+    {"weight_shape": [-1, 2]},
+    {"weight_shape": [1.5, 2]},
+    {"weight_shape": [2**80, 2]},
+    {"trainable": 1},
+    {"slope_sup": "big"},
+    {"slope_sup": None},
+    {"notes": "text"},
+    {"notes": [1]},
+]
+
+
+@pytest.mark.parametrize("change", BAD_LAYERS, ids=lambda change: str(change)[:30])
+def test_a_forged_layer_is_refused(small_run: nnlab.Run, change: dict[str, Any]) -> None:
+    layers = json.loads(to_bytes(small_run).splitlines()[0])["layers"]
+    with pytest.raises(RunFileError, match=r"^run\.jsonl: the header is incomplete"):
+        _read(_changed(small_run, 0, layers=[layers[0] | change, *layers[1:]]))
+
+
+def test_a_slope_without_bound_reads_back(small_run: nnlab.Run) -> None:
+    layers = (replace(small_run.layers[0], slope_sup=math.inf), *small_run.layers[1:])
+    assert _read(to_bytes(replace(small_run, layers=layers))).layers == layers
+
+
+MORE_BAD_RECORDS = [
+    {"step": True},
+    {"step": 1.0},
+    {"step": -1},
+    {"step": 2**60},
+    {"layout": 1},
+    {"future": {"a": [[[[[[[[[[1]]]]]]]]]]}},
+    {"histograms": {"delta": [[1.5] * 99, None]}},
+    {"histograms": {"delta": [[-1] * 99, None]}},
+    {"histograms": {"delta": [[True] * 99, None]}},
+]
+
+
+@pytest.mark.parametrize("change", MORE_BAD_RECORDS, ids=lambda change: str(change)[:40])
+def test_a_record_of_odd_numbers_is_skipped_and_counted(small_run: nnlab.Run, change: dict[str, Any]) -> None:
+    if "histograms" in change:
+        whole = json.loads(to_bytes(small_run).splitlines()[2])["histograms"]
+        change = {"histograms": whole | change["histograms"]}
+    run = _read(_changed(small_run, 2, **change))
+    assert run.steps.tolist() == [0, 2]
+    assert any("1 damaged" in note for note in run.notes)
+
+
+@pytest.mark.parametrize("part", ["layers", "network", "histograms"])
+def test_a_record_that_lacks_what_every_reader_needs_is_skipped(small_run: nnlab.Run, part: str) -> None:
+    whole = json.loads(to_bytes(small_run).splitlines()[2])[part]
+    for name in ("delta_norm", "dead_units", "loss", "gradient_ratio", "delta"):
+        if name in whole:
+            less = {key: value for key, value in whole.items() if key != name}
+            assert _read(_changed(small_run, 2, **{part: less})).steps.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "text", [b"NaN", b"Infinity", b"1e999", b"9" * 5000], ids=lambda text: ascii(text[:9])
+)
+def test_numbers_that_are_none_of_ours_are_no_numbers(small_run: nnlab.Run, text: bytes) -> None:
+    lines = to_bytes(small_run).splitlines()
+    head = (
+        lines[2]
+        .rpartition(b',"crc":')[0]
+        .replace(b'"network":{"loss":', b'"network":{"loss":' + text + b',"x":')
+    )
+    lines[2] = head + b',"crc":%d}' % zlib.crc32(head + b"}")
+    assert _read(b"\n".join(lines)).steps.tolist() == [0, 2]
+
+
+def test_a_key_that_is_there_twice_makes_no_record(small_run: nnlab.Run) -> None:
+    lines = to_bytes(small_run).splitlines()
+    head = lines[2].rpartition(b',"crc":')[0] + b',"step":7'
+    lines[2] = head + b',"crc":%d}' % zlib.crc32(head + b"}")
+    assert _read(b"\n".join(lines)).steps.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "change", [{"count": -1}, {"count": True}, {"count": 1e9}, {"notes": "abc"}, {"notes": [7]}]
+)
+def test_an_odd_end_is_no_end(small_run: nnlab.Run, change: dict[str, Any]) -> None:
+    run = _read(_changed(small_run, -1, **change))
+    assert (run.status, len(run.records)) == ("interrupted", 3)
+    assert run.notes == ("1 damaged records were skipped",)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to tell the peak of memory")
+def test_a_long_file_is_read_line_by_line(tmp_path: Path) -> None:
+    from benchmarks.runfile import make_run, measure_opening
+
+    # 1,000 records of 200 layers may take 200 MB over what the process has; these are a tenth of them, with
+    # all but a few of the records that hold counts.
+    make_run(100).save(tmp_path / "run.jsonl")
+    _, memory, _, _ = measure_opening(tmp_path / "run.jsonl", 100)
+    assert memory < 32  # the file alone has 20, and what it says 15
+    lines = (tmp_path / "run.jsonl").read_bytes().splitlines()
+    assert max(map(len, lines)) < MAX_LINE_BYTES / 8  # of 200 layers

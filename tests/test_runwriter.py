@@ -42,7 +42,8 @@ class Disk:
     """Stands in for os.write and os.ftruncate: a disk of so many bytes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-        self.room, self.truncates, self.error = room, True, FULL
+        self.room, self.truncates = room, True
+        self.error: BaseException = FULL
         self._write, self._truncate = os.write, os.ftruncate
         monkeypatch.setattr(os, "write", self.write)
         monkeypatch.setattr(os, "ftruncate", self.truncate)
@@ -184,6 +185,23 @@ def test_a_record_longer_than_a_line_may_be_is_left_out_and_said(
     assert run.notes == ("1 records are missing from the file",)
 
 
+def test_an_interrupt_between_two_parts_of_a_line_leaves_no_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assert_same_records: SameRecords
+) -> None:
+    writer = RunWriter(tmp_path / "run.jsonl")
+    writer.append(run_of("abc"), record_at(0, "abc"))
+    disk = Disk(monkeypatch, 300)
+    disk.error = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        writer.append(run_of("abc"), record_at(1, "abc"))
+    disk.room = 10**9
+    writer.append(run_of("abc"), record_at(2, "abc"))
+    writer.finish(run_of("abc"), "interrupted")
+    run = load_run(tmp_path / "run.jsonl")
+    assert_same_records(run.records, [record_at(0, "abc"), record_at(2, "abc")])
+    assert (run.status, run.notes) == ("interrupted", ("1 records are missing from the file",))
+
+
 def test_a_second_writer_is_refused_before_it_changes_anything(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     first = RunWriter(path)
@@ -277,16 +295,32 @@ def test_a_grown_run_saved_again_is_the_same_run(
     assert (again.layers, again.notes, again.extras) == (run.layers, (), run.extras)
 
 
-@pytest.mark.parametrize("number", [3, 6])
-def test_records_after_a_lost_line_of_layers_are_not_read_as_those_of_other_layers(
-    grown: Path, number: int
+@pytest.mark.parametrize(("number", "read"), [(3, [0, 1, 4]), (6, [0, 1, 2, 3])])
+def test_records_after_a_lost_line_of_layers_are_left_out_until_the_next_one(
+    grown: Path, number: int, read: list[int]
 ) -> None:
     lines = grown.read_bytes().splitlines(keepends=True)
     assert lines[number].startswith(b'{"k":"layers"')
     grown.write_bytes(b"".join(lines[:number] + lines[number + 1 :]))
     run = load_run(grown)
-    assert run.steps.tolist() == list(range(2 if number == 3 else 4))
-    assert any("damaged" in note for note in run.notes)
+    assert run.steps.tolist() == read
+    assert run.notes == (f"{5 - len(read)} damaged records were skipped",)
+
+
+def test_counts_are_never_read_as_those_of_another_activation(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    writer = RunWriter(path)
+    for step, activation in enumerate(["tanh", "sigmoid"]):  # as many bins, of other edges
+        record = replace(
+            record_of(layers_of("ab", activation)), step=step, network=record_at(0, "ab").network
+        )
+        writer.append(run_of("ab", activation), record)
+    writer.finish(run_of("ab", "sigmoid"), "completed")
+    run = load_run(path)
+    assert [record.histograms["activation"][0] is None for record in run.records] == [True, False]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2] + lines[3:]))
+    assert load_run(path).steps.tolist() == [0]
 
 
 KILLED = """
@@ -296,7 +330,7 @@ from test_runwriter import record_at, run_of
 
 folder, count = sys.argv[1], int(sys.argv[2])
 records = [(run_of(names), record_at(step, names, probe=step % 7 == 0))
-           for step, names in enumerate(["abc"] * 30 + ["axbc"] * 30 + ["axbyc"] * 1000)]
+           for step, names in enumerate(["abc"] * 10 + ["axbc"] * 10 + ["axbyc"] * 1000)]
 for number in range(count):
     process = os.fork()
     if not process:
@@ -327,7 +361,7 @@ def test_a_killed_process_loses_no_acknowledged_record(tmp_path: Path) -> None:
                 process = value if number == 2**32 - 1 else 0
                 early += [] if process else [(number, value)]
             acknowledged |= dict(early)
-            for _ in range(draw.randrange(70) - len(early)):
+            for _ in range(draw.randrange(35) - len(early)):
                 number, step = _pair(parent.stdout)
                 acknowledged[number] = step
             os.kill(process, signal.SIGKILL)
@@ -336,7 +370,7 @@ def test_a_killed_process_loses_no_acknowledged_record(tmp_path: Path) -> None:
             acknowledged[number] = step
     ended = [_check_killed(tmp_path / f"{number}.jsonl", last) for number, last in acknowledged.items()]
     assert len(ended) > 150
-    assert len(set(ended)) > 30  # at many places
+    assert len(set(ended)) > 15  # at many places
 
 
 def _pair(stream: Any) -> tuple[int, int]:

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 import nnlab
+from nnlab.__main__ import _test_score
+from nnlab.charts import draw
 from nnlab.comparison import compare
 from nnlab.layer_table import layer_table
 from nnlab.numerals import scientific
 from nnlab.presets import PRESETS, STORED_RUN
+from nnlab.run import StepRecord
 from nnlab.summary import _largest, tiles
 
 
@@ -43,6 +46,38 @@ def test_tiles_survive_one_record_and_nan():
     assert len(tiles(run, 0)) == 4
     sick = nnlab.train(config.replace(learning_rate=1e30, steps=5))
     assert len(tiles(sick, 5)) == 4
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """Give a run that predicts numbers."""
+    path = tmp_path_factory.mktemp("tables") / "table.csv"
+    path.write_text("a,b,y\n" + "".join(f"{i},{i * i % 7},{i * 1000.5}\n" for i in range(40)))
+    config = nnlab.ExperimentConfig(
+        dataset="csv", csv_path=str(path), target="y", loss="mse", depth=2, width=4, steps=5, batch_size=16
+    )
+    return nnlab.train(config)
+
+
+def test_where_numbers_are_predicted_the_loss_of_the_test_split_stands_for_the_accuracy(numbers, stored):
+    assert numbers.predicts_numbers
+    assert not stored.predicts_numbers
+    tile = tiles(numbers, 5)[3]
+    assert (tile.label, tile.value) == ("Test loss", scientific(numbers.series("test_loss")[1][-1]))
+    assert "Test accuracy" not in compare(numbers, numbers)["number"].tolist()
+    assert not compare(numbers, numbers).isin(["undefined", "nan"]).any(axis=None)
+    chart = draw("accuracy", numbers, 5, "light")
+    assert chart.is_empty
+    assert "look at the loss" in chart.notes[0]
+    assert "guessing their mean gives 1" in draw("loss", numbers, 5, "light").how_to_read
+    assert _test_score(numbers) == f"test loss {tile.value}"
+    assert _test_score(stored) == "test accuracy 10 %"
+
+
+def test_a_diverged_classification_is_not_taken_for_a_regression():
+    record = StepRecord(0, {}, dict.fromkeys(("loss", "accuracy", "test_loss", "test_accuracy"), np.nan))
+    run = nnlab.Run(None, "diverged", (), (record,), {})
+    assert not run.predicts_numbers
 
 
 def test_comparison_shows_both_sides(stored):

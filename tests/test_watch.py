@@ -505,6 +505,20 @@ def test_a_diverging_loop_is_recorded_to_its_end():
     assert torch.isnan(next(model.parameters())).any()
 
 
+def test_a_gradient_that_is_no_number_is_recorded_as_such():
+    import torch
+
+    model = make_model(dropout=0.0)
+    with nnlab.watch(model) as watch:
+        loss = model(make_batches(1)[0][0]).sum() * math.inf
+        loss.backward()
+        watch.step(loss)
+    record = watch.run.records[0]
+    assert not math.isfinite(record.network["grad_norm"])
+    assert not np.isfinite(record.layers["weight_grad_norm"]).any()
+    assert not torch.isfinite(next(model.parameters()).grad).all()
+
+
 @pytest.mark.parametrize("every", [0, -1, 1.5, True, "2"])
 def test_a_wrong_every_is_named(every):
     with pytest.raises(ValueError, match=r"every: .* is not allowed; allowed: a whole number of 1 or more"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
@@ -11,6 +12,7 @@ from nnlab.presets import FIRST_PRESET, PRESETS
 from pages.parts import view
 
 CONFIG, NOTES = "config", "link_notes"
+LINKED = "linked_columns"  # whether a link asks for the columns of a file
 
 
 def widget_key(name: str) -> str:
@@ -33,15 +35,20 @@ def current() -> ExperimentConfig:
         query = {name: st.query_params.get_all(name) for name in st.query_params}
         default = PRESETS[FIRST_PRESET].config
         config, notes = ExperimentConfig.from_query(query, default)
-        if config.dataset == "csv":
-            config, notes = default, (*notes, "Ignored dataset csv: this page has no file for it.")
         st.session_state[CONFIG] = config
+        st.session_state[LINKED] = config.dataset == "csv"
         st.session_state[NOTES] = (*notes, *view.read())
     return st.session_state[CONFIG]
 
 
+def without_path(config: ExperimentConfig) -> ExperimentConfig:
+    """Give an experiment without the name of its file, which a choice does not say: the file is uploaded."""
+    return config.replace(csv_path="")
+
+
 def choose(config: ExperimentConfig) -> None:
     """Make an experiment the chosen one, widgets included; for callbacks."""
+    config = without_path(config)
     st.session_state[CONFIG] = config
     st.session_state[NOTES] = ()
     for name in FIELDS:
@@ -50,6 +57,8 @@ def choose(config: ExperimentConfig) -> None:
 
 def change(values: dict[str, Any]) -> str:
     """Take over what the widgets say; give the sentence that says why they cannot be used together."""
+    if values["dataset"] != "csv":
+        values = {**values, "target": "", "features": ()}
     try:
         config = current().replace(**values)
     except ValueError as error:
@@ -69,9 +78,9 @@ def show_notes() -> None:
             st.text("\n".join(notes))
 
 
-def write_address(config: ExperimentConfig, run_id: str | None, made: str) -> None:
-    """Write the whole experiment into the address, with the run, what computed it, and what is looked at."""
-    wanted = config.to_query() | {n: v for n, v in (("run", run_id), ("made", made)) if v} | view.said()
+def write_address(config: ExperimentConfig, of_run: Mapping[str, str]) -> None:
+    """Write the whole experiment into the address, with the run, what made it, and what is looked at."""
+    wanted = config.to_query() | {name: word for name, word in of_run.items() if word} | view.said()
     present = {name: st.query_params.get_all(name) for name in st.query_params}
     if present != {name: [value] for name, value in wanted.items()}:
         kept = {n: v for n, v in st.query_params.to_dict().items() if n.startswith("embed")}

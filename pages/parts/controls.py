@@ -48,7 +48,7 @@ def _slider(config: ExperimentConfig, name: str, stops: tuple[int, ...]) -> int:
 
 def _select(config: ExperimentConfig, name: str, help_text: str = "") -> str:
     shared = _prepare(config, name)
-    options = [n for n in FIELDS[name].options if n != "csv"]
+    options = FIELDS[name].options
     shared["help"] = help_text or FIELDS[name].help
     return str(st.selectbox(options=options, format_func=LABELS.get(name, str), **shared))
 

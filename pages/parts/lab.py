@@ -135,7 +135,10 @@ def _tabs(source: Source, step: int | None) -> None:
     for label, tab in open_tabs(source.page).items():
         with tab:
             if label in TABS:
-                _pair(TABS[label], source.drawn(*shown), shown[1], live=live)
+                # Where numbers are predicted there is no accuracy; the tiles say the test loss.
+                without = ("accuracy",) if shown[0].predicts_numbers else ()
+                names = tuple(name for name in TABS[label] if name not in without)
+                _pair(names, source.drawn(*shown), shown[1], live=live)
             else:
                 _table(source, *shown, live=live)
 

@@ -33,6 +33,11 @@ button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offse
 output { overflow-wrap: anywhere; }
 """
 _COPY = st.components.v2.component("nnlab_copy_link", html=_HTML, css=_CSS, js=_JS)
+WITH_ALL = "This link says every choice: whoever opens it sees the same numbers."
+WITHOUT_FILE = (
+    "This link says every choice, and not your file: whoever opens it sees the run while it is in memory, "
+    "and needs the same file to train it."
+)
 EMBEDDED_HEIGHT = 900  # pixels
 
 
@@ -44,13 +49,13 @@ def _address() -> str:
     return parts._replace(path=parts.path or "/", query=pairs).geturl()
 
 
-def share(made: str = "") -> None:
+def share(made: str = "", *, needs_file: bool = False) -> None:
     """Offer the page's link; `made` says with what its numbers were computed."""
     popover = st.popover("Share", icon=":material/link:", key="share", on_change="rerun")
     if not popover.open:
         return
     with popover:
-        st.markdown("This link says every choice: whoever opens it sees the same numbers.")
+        st.markdown(WITHOUT_FILE if needs_file else WITH_ALL)
         _COPY(key="copy_link", data={"done": "Copied."})
         source = escape(f"{_address()}&embed=true", quote=True)
         st.caption("On a course site:")
