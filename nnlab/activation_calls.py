@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -133,21 +133,39 @@ def _given(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[
     return {**dict(zip(_PARAMETERS.get(name, ()), args[1:], strict=False)), **kwargs}
 
 
+@cache
+def _overwrites(function: str) -> bool:
+    """Whether every call of a function overwrites its first argument."""
+    ends_in_one = function.endswith("_") and not function.endswith("__")
+    return ends_in_one or function == "__setitem__" or function in _IN_PLACE_OPERATORS
+
+
 def works_in_place(function: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     """Whether a call overwrites its first argument."""
-    if function.endswith("_") and not function.endswith("__"):
+    if _overwrites(function):
         return True
-    if function == "__setitem__" or function in _IN_PLACE_OPERATORS:
-        return True
-    if "dropout" in function:
-        return bool({**dict(zip(_DROPPING, args[1:], strict=False)), **kwargs}.get("inplace"))
     if len(args) == 1 and not kwargs:
         return False
+    if "dropout" in function:
+        return bool({**dict(zip(_DROPPING, args[1:], strict=False)), **kwargs}.get("inplace"))
     return bool(_given(base_name(function), args, kwargs).get("inplace"))
 
 
 def phi_of(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Phi:
     """Give the activation that a call of PyTorch's function computes."""
+    if len(args) == 1 and not kwargs:
+        return _usual_phi(function, name)
+    return _make_phi(function, name, args, kwargs)
+
+
+@cache
+def _usual_phi(function: Callable[..., Any], name: str) -> Phi:
+    return _make_phi(function, name, (None,), {})
+
+
+def _make_phi(
+    function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Phi:
     base = base_name(name)
     given = _given(base, args, kwargs)
     registry = _REGISTRY_NAMES.get(base)

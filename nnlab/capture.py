@@ -53,6 +53,11 @@ class Seen:
             self._copy = self.tensor.clone()
 
     @property
+    def is_current(self) -> bool:
+        """Whether the tensor still holds what it held then."""
+        return self._copy is None and _version(self.tensor) == self._version
+
+    @property
     def values(self) -> torch.Tensor | None:
         """The values as they came by; None where they were overwritten unseen."""
         if self._copy is not None:
@@ -64,7 +69,7 @@ def _version(tensor: torch.Tensor) -> int:
     return -1 if tensor.is_inference() else tensor._version
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Piece:
     """One activation of a layer's output, or of a part of it."""
 
@@ -73,12 +78,13 @@ class Piece:
     phi: Phi
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """One execution of a layer and of what follows it.
 
     `uses` counts what takes the output; `normalized` is what the first normalization made of it. `is_over`
-    says that a sum it went into was taken by another layer, so that no later activation belongs to it.
+    says that a sum it went into was taken by another layer, so that no later activation belongs to it;
+    `is_activated` that an activation took it whole: then that of a later sum is another layer's.
     """
 
     seen: Seen
@@ -89,6 +95,11 @@ class Call:
     normalized: Seen | None = None
     uses: int = 0
     is_over: bool = False
+    is_activated: bool = False
+
+    def gave(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor is the output itself."""
+        return self.output is not None and self.output() is tensor
 
     @property
     def got_gradient(self) -> bool:
@@ -150,6 +161,8 @@ def _stacked(parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
 
 def plain(values: torch.Tensor) -> torch.Tensor:
     """Give values as the metrics take them: dense, at least float32, where float64 is to be had."""
+    if values.dtype is torch.float32 and values.is_cpu and values.layout is torch.strided:
+        return values
     values = values.to_dense() if values.is_sparse else values
     values = values if values.device.type in ("cpu", "cuda") else values.cpu()
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -1,15 +1,17 @@
 """Fused modules: recurrent networks and multi-head attention, whose insides no hook sees.
 
 Their outputs and the gradients there are kept, and what lies between is computed once more in the open: by
-the published equations, from the inputs and weights they had. Where that does not give their very outputs
-(dropout inside, a mask of another kind) their signals are left unmeasured, and the layer's notes say so.
+the published equations, from the inputs, weights and random numbers they had. Where that does not give their
+very outputs (dropout on a GPU, a mask of another kind) their signals are left unmeasured, and the layer's
+notes say so.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +27,7 @@ FUSED = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 OUT = "out_proj"
 # What a second computation in float32 may differ by from one in half precision, as a share of its norm.
 SAME = 0.02
+NEAR = 3  # steps back in autograd's graph: an LSTM cell's output is o tanh(c)
 _SIGMOID, _TANH, _RELU = Phi("sigmoid"), Phi("tanh"), Phi("relu")
 # Hochreiter & Schmidhuber 1997 with Gers et al. 2000; Cho et al. 2014; the order of PyTorch's weights.
 _GATES = {
@@ -43,14 +46,15 @@ class Unlike(Exception):
 
 @dataclass(frozen=True)
 class _Replay:
-    """What was computed once more: what goes into activations and comes out, a tensor a gate or projection.
+    """What was computed once more: what goes into activations and comes out of each gate or projection.
 
-    Shapes: z and h (steps, batch, units) of each `track` (a layer in a direction, a projection); `outputs`
-    stand for the module's own. `backward` marks tracks that run from the last step to the first.
+    Shapes: z and h hold a tensor a step, (batch, units) or (length, batch, units), for each gate of each
+    track (a layer in a direction, a projection): the very ones that the outputs were computed from.
+    `outputs` stand for the module's own. `backward` marks tracks that run from the last step to the first.
     """
 
-    z: tuple[torch.Tensor, ...]
-    h: tuple[torch.Tensor, ...]
+    z: tuple[Tensors, ...]
+    h: tuple[Tensors, ...]
     outputs: tuple[torch.Tensor | None, ...]
     backward: tuple[bool, ...] = ()
 
@@ -74,12 +78,15 @@ class FusedCall:
         kwargs: Mapping[str, Any],
         output: Any,
         keep: Callable[[torch.Tensor], Seen],
+        random_state: torch.Tensor | None = None,
     ) -> None:
         bound = inspect.signature(module.forward).bind(*args, **kwargs)
         bound.apply_defaults()
         self._module = module
         self._inputs = {name: _kept(value, keep) for name, value in bound.arguments.items()}
         self._outputs = _kept(output, keep)
+        self._random_state = random_state
+        self._memory_feeds_output = isinstance(module, nn.LSTMCell) and _is_made_of(*output)
         self.passed = 0
 
     @property
@@ -135,14 +142,21 @@ class FusedCall:
     @cached_property
     def _replayed(self) -> _Replay | str:
         """Compute the module once more; a sentence where that cannot be done."""
-        replay = _attention if isinstance(self._module, nn.MultiheadAttention) else _recurrent
         try:
-            with torch.enable_grad(), torch.autocast("cpu", enabled=False):
-                replayed = replay(self._module, {name: _values(v) for name, v in self._inputs.items()})
+            inputs = {name: _values(v) for name, v in self._inputs.items()}
+            with torch.enable_grad(), torch.autocast("cpu", enabled=False), _drawing_from(self._random_state):
+                replayed = self._replay(inputs)
             self._check(replayed)
         except Unlike as reason:
             return str(reason)
         return replayed
+
+    def _replay(self, inputs: Mapping[str, Any]) -> _Replay:
+        if isinstance(self._module, nn.MultiheadAttention):
+            return _attention(self._module, inputs)
+        if isinstance(self._module, nn.RNNBase):
+            return _recurrent(self._module, inputs)
+        return _one_cell(self._module, inputs["input"], inputs["hx"], apart=self._memory_feeds_output)
 
     def _check(self, replayed: _Replay) -> None:
         for mine, its in zip(replayed.outputs, _flat(self._outputs), strict=False):
@@ -173,10 +187,10 @@ class FusedCall:
     def _rows_of_replay(self, replayed: _Replay) -> Rows:
         deltas, h_grads = self._gradients
         # Queries and keys of different lengths have no examples in common: below each other then.
-        lengths = {tuple(z.shape[:-1]) for z in replayed.z}
+        lengths = {tuple(steps[0].shape[:-1]) for steps in replayed.z}
         join = side_by_side if len(lengths) == 1 else _below
-        z = join([_flattened(z.detach()) for z in replayed.z])
-        h = join([_flattened(h.detach()) for h in replayed.h])
+        z = join([_flattened(torch.stack(steps).detach()) for steps in replayed.z])
+        h = join([_flattened(torch.stack(steps).detach()) for steps in replayed.h])
         phis = self.phis("") if not isinstance(self._module, nn.MultiheadAttention) else None
         return Rows(
             z=z,
@@ -199,7 +213,8 @@ class FusedCall:
         ]
         if not pairs:
             return None, None
-        inside = [*replayed.z, *replayed.h]
+        gates = [*replayed.z, *replayed.h]
+        inside = [step for steps in gates for step in steps]
         found = torch.autograd.grad(
             [mine for mine, _ in pairs],
             inside,
@@ -207,8 +222,9 @@ class FusedCall:
             retain_graph=True,
             allow_unused=True,
         )
-        filled = [torch.zeros_like(t) if g is None else g for t, g in zip(inside, found, strict=True)]
-        return filled[: len(replayed.z)], filled[len(replayed.z) :]
+        filled = iter([torch.zeros_like(t) if g is None else g for t, g in zip(inside, found, strict=True)])
+        stacked = [torch.stack([next(filled) for _ in steps]) for steps in gates]
+        return stacked[: len(replayed.z)], stacked[len(replayed.z) :]
 
     @property
     def time_ratio(self) -> float:
@@ -224,6 +240,36 @@ class FusedCall:
             ratios.append(float(first.norm() / last.norm()) if last.any() else math.nan)
         known = [ratio for ratio in ratios if not math.isnan(ratio)]
         return max(known, default=math.nan)
+
+
+def draws(module: nn.Module) -> bool:
+    """Whether a fused module is about to draw random numbers."""
+    return module.training and float(getattr(module, "dropout", 0.0)) > 0
+
+
+@contextmanager
+def _drawing_from(random_state: torch.Tensor | None) -> Iterator[None]:
+    """Draw the same random numbers once more, and leave the generator as it is."""
+    if random_state is None:
+        yield
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(random_state)
+        yield
+
+
+def _is_made_of(result: torch.Tensor, part: torch.Tensor) -> bool:
+    """Whether autograd's graph leads from one output of a module to another.
+
+    Then the gradient at `part` already holds what comes through `result`. PyTorch's LSTM cell is so on
+    CPU, while its kernel for GPU gives both at once.
+    """
+    node, nodes = part.grad_fn, [result.grad_fn]
+    for _ in range(NEAR):
+        nodes = [after for n in nodes if n is not None for after, _ in n.next_functions]
+        if node is not None and node in nodes:
+            return True
+    return False
 
 
 def _kept(value: Any, keep: Callable[[torch.Tensor], Seen]) -> Any:
@@ -295,8 +341,8 @@ def _cell(
 
 def _walk(
     mode: str, p: Mapping[str, Any], x: torch.Tensor, state: Tensors, *, backward: bool
-) -> tuple[Tensors, Tensors, torch.Tensor, Tensors]:
-    """Run one layer in one direction over (steps, batch, inputs)."""
+) -> tuple[list[Tensors], list[Tensors], torch.Tensor, Tensors]:
+    """Run one layer in one direction over (steps, batch, inputs); give z and h by gate and step."""
     zs, hs, outs = [], [], []
     order = range(len(x) - 1, -1, -1) if backward else range(len(x))
     for step in order:
@@ -306,18 +352,17 @@ def _walk(
         outs.append(state[0])
     if backward:
         zs, hs, outs = zs[::-1], hs[::-1], outs[::-1]
-    gates = range(len(zs[0]))
-    stacked = [torch.stack([z[gate] for z in zs]) for gate in gates]
-    activated = [torch.stack([h[gate] for h in hs]) for gate in gates]
-    return stacked, activated, torch.stack(outs), state
+    by_gate = (
+        [list(steps) for steps in zip(*zs, strict=True)],
+        [list(steps) for steps in zip(*hs, strict=True)],
+    )
+    return *by_gate, torch.stack(outs), state
 
 
-def _recurrent(module: nn.Module, inputs: Mapping[str, Any]) -> _Replay:
+def _recurrent(module: nn.RNNBase, inputs: Mapping[str, Any]) -> _Replay:
     x, hx = inputs["input"], inputs["hx"]
     if not isinstance(x, torch.Tensor):
         raise Unlike("its input is a packed sequence")
-    if not isinstance(module, nn.RNNBase):
-        return _one_cell(module, x, hx)
     if module.proj_size:
         raise Unlike("it projects its state")
     is_batched = x.dim() == 3
@@ -340,8 +385,8 @@ def _replay_layers(
 ) -> _Replay:
     tracks = _tracks(module)
     together = 2 if module.bidirectional else 1
-    zs: Tensors = []
-    hs: Tensors = []
+    zs: list[Tensors] = []
+    hs: list[Tensors] = []
     lasts: list[Tensors] = []
     for start in range(0, len(tracks), together):
         outs = []
@@ -356,6 +401,8 @@ def _replay_layers(
             outs.append(out)
             lasts.append(last)
         x = torch.cat(outs, dim=-1)
+        if start + together < len(tracks):
+            x = F.dropout(x, module.dropout, module.training)
     finals = [torch.stack([last[kind] for last in lasts]) for kind in range(len(first))]
     if not is_batched:
         x, finals = x.squeeze(1), [final.squeeze(1) for final in finals]
@@ -365,14 +412,17 @@ def _replay_layers(
     return _Replay(tuple(zs), tuple(hs), (x, *finals), back)
 
 
-def _one_cell(module: nn.Module, x: torch.Tensor, hx: Any) -> _Replay:
+def _one_cell(module: nn.Module, x: torch.Tensor, hx: Any, *, apart: bool) -> _Replay:
+    """Take one step; `apart` cuts the way from an LSTM's output back to its memory."""
     mode = _mode(module)
     count = 2 if mode == "LSTM" else 1
     given = hx if isinstance(hx, tuple) else (hx,) * count
     blank = x.new_zeros(*x.shape[:-1], int(module.hidden_size))  # type: ignore[arg-type]
     state = [blank if part is None else part for part in given]
     z, h, after = _cell(mode, _parameters(module, ""), x, state)
-    return _Replay(tuple(z), tuple(h), tuple(after))
+    if apart:
+        after[0] = h[-1] * after[1].detach().tanh()
+    return _Replay(tuple([step] for step in z), tuple([step] for step in h), tuple(after))
 
 
 # Attention (Vaswani et al. 2017, equation 1).
@@ -411,8 +461,7 @@ def _mask(inputs: Mapping[str, Any], heads: int, batch: int) -> torch.Tensor | f
     return total
 
 
-def _attention(module: nn.Module, inputs: Mapping[str, Any]) -> _Replay:
-    assert isinstance(module, nn.MultiheadAttention)
+def _attention(module: nn.MultiheadAttention, inputs: Mapping[str, Any]) -> _Replay:
     if module.bias_k is not None or module.add_zero_attn:
         raise Unlike("it adds keys of its own")
     if any(isinstance(inputs[name], torch.Tensor) and inputs[name].is_nested for name in ("query", "key")):
@@ -424,7 +473,8 @@ def _attention(module: nn.Module, inputs: Mapping[str, Any]) -> _Replay:
         return x.reshape(len(x), batch, heads, -1).permute(1, 2, 0, 3)
 
     scores = by_head(queries) @ by_head(keys).transpose(-1, -2) / math.sqrt(module.head_dim)
-    mixed = (scores + _mask(inputs, heads, batch)).softmax(-1) @ by_head(values)
+    shares = (scores + _mask(inputs, heads, batch)).softmax(-1)
+    mixed = F.dropout(shares, module.dropout, module.training) @ by_head(values)
     mixed = mixed.permute(2, 0, 1, 3).reshape(*queries.shape[:2], -1)
     out = module.out_proj
     result = F.linear(
@@ -434,4 +484,4 @@ def _attention(module: nn.Module, inputs: Mapping[str, Any]) -> _Replay:
         result = result.squeeze(1)
     elif module.batch_first:
         result = result.transpose(0, 1)
-    return _Replay(tuple(projected), tuple(projected), (result,))
+    return _Replay(tuple([part] for part in projected), tuple([part] for part in projected), (result,))

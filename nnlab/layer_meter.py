@@ -25,23 +25,24 @@ BLOCK = 262_144
 
 
 def _is_plain(values: torch.Tensor | None) -> bool:
-    return values is not None and values.dtype == torch.float32 and values.device.type == "cpu"
+    return values is not None and values.dtype is torch.float32 and values.is_cpu and values.dim() > 0
 
 
 def _alike(tensors: Sequence[torch.Tensor | None]) -> Iterator[tuple[list[int], torch.Tensor]]:
-    """Give tensors of equally many numbers stacked, (tensors, numbers), with their places."""
-    places: dict[int, list[int]] = {}
+    """Give tensors of one shape below each other, (tensors, numbers), with their places."""
+    places: dict[torch.Size, list[int]] = {}
     for place, values in enumerate(tensors):
-        if _is_plain(values):
-            assert values is not None
-            if values.numel():
-                places.setdefault(values.numel(), []).append(place)
-    for size, group in places.items():
+        if values is not None and _is_plain(values) and values.numel():
+            places.setdefault(values.shape, []).append(place)
+    for shape, group in places.items():
+        size = shape.numel()
         together = max(1, BLOCK // size)
         for start in range(0, len(group), together):
             some = group[start : start + together]
-            rows = [values.reshape(-1) for place in some if (values := tensors[place]) is not None]
-            yield some, rows[0].unsqueeze(0) if len(rows) == 1 else torch.stack(rows)
+            rows = [values for place in some if (values := tensors[place]) is not None]
+            # Short calls: to join along the first dimension takes half of what stacking flat rows does.
+            joined = rows[0] if len(rows) == 1 else torch.cat(rows)
+            yield some, joined.reshape(len(rows), size)
 
 
 def norms(tensors: Sequence[torch.Tensor | None]) -> Array:

@@ -8,8 +8,8 @@ It only looks: no value and no gradient changes by one bit.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from types import TracebackType
 from typing import Any
@@ -27,10 +27,11 @@ from nnlab.activation_calls import (
     works_in_place,
 )
 from nnlab.capture import Call, Capture, Grads, Piece, Seen
-from nnlab.fused import FUSED, FusedCall
+from nnlab.fused import FUSED, FusedCall, draws
 from nnlab.model import Elementwise
 from nnlab.run import LayerInfo
 from nnlab.samples import LayerSample
+from nnlab.trails import Part, Parts, Trails
 
 NORMALIZATIONS = (
     nn.modules.batchnorm._BatchNorm,
@@ -58,8 +59,10 @@ _SHAPING = frozenset((
     "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d",
     "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "lp_pool2d",
     "max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices", "interpolate",
-    "pixel_shuffle", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "getitem", "narrow",
-    "select",
+    "pixel_shuffle",
+))  # fmt: skip
+_CUTTING = frozenset((
+    "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "getitem", "narrow", "select"
 ))  # fmt: skip
 # Questions about tensors, whose answers are none.
 _ASKING = frozenset((
@@ -81,6 +84,9 @@ _PLAIN = {
 }  # fmt: skip
 
 
+LONGEST_NAME = 200  # a module's path in a large model has about 80 characters
+
+
 def _no_check() -> None:
     pass
 
@@ -97,11 +103,21 @@ def _kind(name: str) -> str:
         "product": _LINEAR,
         "norm": _NORMS,
         "shaping": _SHAPING,
+        "cutting": _CUTTING,
         "adding": _ADDING,
         "scaling": _SCALING,
         "question": _ASKING,
     }
     return next((kind for kind, names in kinds.items() if base in names), "other")
+
+
+def computes_weight(module: nn.Module) -> bool:
+    """Whether a weight is no parameter but computed: by a parametrization or a hook, or as a property."""
+    if nn.utils.parametrize.is_parametrized(module, "weight"):
+        return True
+    if isinstance(vars(module).get("weight"), torch.Tensor):
+        return True
+    return isinstance(getattr(type(module), "weight", None), property)
 
 
 def is_weighted(module: nn.Module) -> bool:
@@ -110,25 +126,11 @@ def is_weighted(module: nn.Module) -> bool:
         # To ask for such a weight is to compute it, which changes what a spectral norm remembers.
         weight = next(module.parametrizations.weight.parameters(), None)  # type: ignore[union-attr]
     else:
-        weight = getattr(module, "weight", None)
+        try:
+            weight = getattr(module, "weight", None)
+        except Exception:  # a property of the user's that cannot be asked for now
+            weight = None
     return isinstance(weight, torch.Tensor) and weight.dim() >= 2 and not isinstance(module, NORMALIZATIONS)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """That a tensor comes from a layer's call through nothing but shaping; `added` where it was added up."""
-
-    call: Call
-    added: bool = False
-
-
-@dataclass(frozen=True)
-class _Trail:
-    """What is known of a tensor: which calls it comes from, and which layers had a part in it."""
-
-    tensor: weakref.ref[torch.Tensor]
-    parts: tuple[_Part, ...]
-    influences: int  # a bit a capture
 
 
 class _Sight(TorchFunctionMode):
@@ -161,6 +163,13 @@ def _is_plain_leaf(module: nn.Module) -> bool:
         return True
     is_foreign = not type(module).__module__.startswith("torch.")
     return is_foreign and not (module._modules or module._parameters or module._buffers)
+
+
+def printable(name: str) -> str:
+    """Give a module's name as one short line: the keys of a ModuleDict may be any text."""
+    shown = name if name.isprintable() else name.encode("unicode_escape").decode()
+    half = LONGEST_NAME // 2 - 1
+    return shown if len(shown) <= LONGEST_NAME else f"{shown[:half]}…{shown[-half:]}"
 
 
 def _owners(model: nn.Module) -> dict[int, tuple[nn.Module | None, str]]:
@@ -204,17 +213,19 @@ class Probe:
         self._gradients = gradients
         self._check = check
         self._on_gradient = on_gradient
-        self._by_row: dict[str, Capture] = {}
+        self._by_row: dict[tuple[nn.Module, str], Capture] = {}
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._names = {module: name for name, module in model.named_modules()}
         self._rows: dict[str, str] = getattr(model, "nnlab_layer_names", {})
         self._known = _owners(model)
         self._bearing = _bearing(self._names)
-        self._own_calls: dict[int, str] = {}  # by weight, the function that its layer is a call of
+        # By weight: the function that its layer is one call of, with the layer.
+        self._own_calls: dict[int, tuple[str, nn.Module]] = {}
+        self._layers: dict[int, Capture] = {}  # by weight, what was captured of such layers
         self._sites = list(self._find_sites())
         self._sight = _Sight(self)
-        self._trails: dict[int, _Trail] = {}
-        self._by_storage: dict[int, list[Seen]] = {}
+        self._trails = Trails()
+        self._kept: list[Seen] = []
         self._opaque = 0  # how many modules deep the probe is that are looked at from outside only
         self._inside: list[nn.Module] = []  # weight-bearing modules under way
         self._own: dict[nn.Module, bool] = {}
@@ -227,7 +238,7 @@ class Probe:
                 yield module, self._enter_opaque, self._after_fused
             elif is_weighted(module) and not any(map(is_weighted, list(module.modules())[1:])):
                 if self._is_one_call(module):
-                    self._own_calls[id(module.weight)] = _PLAIN[type(module)]
+                    self._own_calls[id(module.weight)] = _PLAIN[type(module)], module
                 else:
                     yield module, self._before_weight, self._after_weight
             elif _is_plain_leaf(module):
@@ -261,7 +272,7 @@ class Probe:
         """End it; where tensors came from is forgotten."""
         self._sight.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         self._trails.clear()
-        self._by_storage.clear()
+        self._kept.clear()
         self._transposed.clear()
         self._inside.clear()
 
@@ -269,6 +280,7 @@ class Probe:
         """Forget everything that was seen."""
         self.captures.clear()
         self._by_row.clear()
+        self._layers.clear()
         self.passes = 0
 
     def __enter__(self) -> Probe:
@@ -295,14 +307,18 @@ class Probe:
             return function(*args, **kwargs)
         if kind == "attribute":
             return self._see_attribute(function, args, kwargs)
+        if kind == "product" and not self._inside and len(args) > 1:
+            capture = self._layer_of(args[1], name)
+            if capture is not None:
+                return self._see_layer(capture, function, args, kwargs)
         in_place = bool(args) and works_in_place(name, args, kwargs)
         if kind == "activation" and args and isinstance(args[0], torch.Tensor):
             return self._see_activation(function, name, args, kwargs, in_place=in_place)
         if in_place:
             self._save(args[0])
         if self._inside:
-            if kind == "product" and len(args) > 1:
-                self._see_computed_weight(args[1])
+            if kind == "product":
+                self._see_computed_weight(base_name(name), args, kwargs)
             return function(*args, **kwargs)
         if kind == "product":
             return self._see_product(function, args, kwargs)
@@ -312,40 +328,55 @@ class Probe:
         result = function(*args, **kwargs)
         if function == _T_GETTER:
             self._note_transposed(args, result)
-            self._leave_trail(result, *self._merge([args[0]]))
+            self._trails.leave(result, *self._trails.of(args[0]))
+        return result
+
+    def _layer_of(self, weight: Any, function: str) -> Capture | None:
+        """Give the layer that a call is all of, by its weight; None where it is more or other than one."""
+        capture = self._layers.get(id(weight))
+        name, module = self._own_calls.get(id(weight), ("", None))
+        if name != function or module is None:
+            return None
+        if capture is None:
+            capture = self._layers[id(weight)] = self._row(module)
+        return capture
+
+    def _see_layer(self, capture: Capture, function: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        self._check()
+        result = function(*args, **kwargs)
+        self._take(capture, args[:1], result)
         return result
 
     def _see_activation(
         self, function: Any, name: str, args: Any, kwargs: Mapping[str, Any], *, in_place: bool
     ) -> Any:
         z = args[0]
-        self._count_use(z)
-        parts = self._open_parts(z)
-        influences = self._merge((z,))[1]
+        self._trails.count_uses((z,))
+        parts = self._trails.open_parts(z)
+        influences = self._trails.of(z)[1]
         before = self._seen_before(parts, z) if parts else None
         if in_place:
             self._save(z)
         result = function(*args, **kwargs)
         if before is None:
-            self._leave_trail(result, (), influences)
+            self._trails.leave(result, (), influences)
         else:
             self._activated(parts, before, result, phi_of(function, name, args, kwargs), influences)
         return result
 
-    def _seen_before(self, parts: list[_Part], z: torch.Tensor) -> Seen:
+    def _seen_before(self, parts: Parts, z: torch.Tensor) -> Seen:
         """Give what was kept of a tensor already, where it is a layer's very output, or keep it."""
         for part in parts:
-            if part.call.output is not None and part.call.output() is z:
+            if part.call.gave(z) and part.call.seen.is_current:
                 return part.call.seen
         return self._keep(z)
 
-    def _activated(
-        self, parts: Iterable[_Part], z: Seen, result: torch.Tensor, phi: Phi, influences: int
-    ) -> None:
+    def _activated(self, parts: Parts, z: Seen, result: torch.Tensor, phi: Phi, influences: int) -> None:
         piece = Piece(z, self._keep(result), phi)
         for part in parts:
             part.call.pieces.append(piece)
-        self._leave_trail(result, (), influences)
+            part.call.is_activated |= not part.cut
+        self._trails.leave(result, (), influences)
 
     def _see_product(self, function: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         base = base_name(function.__name__)
@@ -360,9 +391,13 @@ class Probe:
         self._take(self._capture(module, name), inputs, result)
         return result
 
-    def _see_computed_weight(self, weight: Any) -> None:
+    def _see_computed_weight(self, base: str, args: Any, kwargs: Mapping[str, Any]) -> None:
         """Catch the gradient of a weight that is computed from others, as by a weight norm."""
-        if isinstance(weight, torch.Tensor) and not weight.is_leaf:
+        if not computes_weight(self._inside[-1]):
+            return
+        place = 2 if base == "bilinear" else 1
+        weight = args[place] if len(args) > place else kwargs.get("weight")
+        if isinstance(weight, torch.Tensor) and not isinstance(weight, nn.Parameter):
             capture = self._row(self._inside[-1])
             if capture.computed_weight is None or capture.computed_weight() is not weight:
                 capture.computed_weight = weakref.ref(weight)
@@ -370,46 +405,45 @@ class Probe:
 
     def _see_other(self, function: Any, kind: str, args: Any, kwargs: Mapping[str, Any]) -> Any:
         given = list(_tensors(args)) + list(_tensors(kwargs))
-        for tensor in given:
-            self._count_use(tensor)
-        parts, influences = self._merge(given)
+        self._trails.count_uses(given)
+        parts, influences = self._trails.merge(given)
         result = function(*args, **kwargs)
         if kind == "shaping" and given and isinstance(given[0], nn.Parameter):
             self._note_transposed(args, result)
         if parts or influences:
             kept = self._parts_after(kind, parts, given, result)
             for tensor in _tensors(result):
-                self._leave_trail(tensor, kept, influences)
+                self._trails.leave(tensor, kept, influences)
         return result
 
-    def _parts_after(
-        self, kind: str, parts: tuple[_Part, ...], given: list[torch.Tensor], result: Any
-    ) -> tuple[_Part, ...]:
+    def _parts_after(self, kind: str, parts: Parts, given: list[torch.Tensor], result: Any) -> Parts:
         """Give what the result of a call still comes from."""
-        first = self._merge(given[:1])[0]
+        first = self._trails.of(given[0])[0] if given else ()
         if kind == "norm":
             self._normalized(first, given[:1], result)
         if kind in ("norm", "shaping"):
             return first
+        if kind == "cutting":
+            return tuple(replace(part, cut=True) for part in first)
         if kind == "adding" and self._is_bias(parts, given):
             return self._with_bias(parts[0].call, result)
         if kind == "adding":
-            return tuple(_Part(part.call, added=len(given) > 1 or part.added) for part in parts)
+            return tuple(replace(part, added=len(given) > 1 or part.added) for part in parts)
         return parts if kind == "scaling" and len(given) == 1 else ()
 
     @staticmethod
-    def _is_bias(parts: tuple[_Part, ...], given: list[torch.Tensor]) -> bool:
+    def _is_bias(parts: Parts, given: list[torch.Tensor]) -> bool:
         """Whether a sum adds a bias to a product that was written out."""
         others = [t for t in given if isinstance(t, nn.Parameter) and t.dim() == 1]
         return len(parts) == 1 and len(given) == 2 and len(others) == 1 and not parts[0].added
 
-    def _with_bias(self, call: Call, result: torch.Tensor) -> tuple[_Part, ...]:
+    def _with_bias(self, call: Call, result: torch.Tensor) -> Parts:
         call.seen, call.output, call.uses = self._keep(result), weakref.ref(result), 0
-        return (_Part(call),)
+        return (Part(call),)
 
-    def _normalized(self, parts: Iterable[_Part], inputs: list[torch.Tensor], result: Any) -> None:
+    def _normalized(self, parts: Parts, inputs: list[torch.Tensor], result: Any) -> None:
         for part in parts:
-            if inputs and part.call.output is not None and part.call.output() is inputs[0]:
+            if inputs and part.call.gave(inputs[0]):
                 part.call.normalized = self._keep(result)
 
     # Modules that are looked at from outside.
@@ -428,6 +462,7 @@ class Probe:
     def _enter_opaque(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self._check()
         self._opaque += 1
+        self._random_state = torch.get_rng_state() if draws(module) else None
 
     def _after_fused(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         self._opaque -= 1
@@ -437,20 +472,20 @@ class Probe:
             self._take_fused(module, args, kwargs, output)
 
     def _take_fused(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        call = FusedCall(module, args, kwargs, output, self._keep)
+        call = FusedCall(module, args, kwargs, output, self._keep, self._random_state)
         call.passed = self.passes
-        influences = self._merge(_tensors((args, kwargs)))[1]
+        influences = self._trails.merge(list(_tensors((args, kwargs))))[1]
         for row in call.rows:
             capture = self._capture(module, row)
             self._consume(capture, list(_tensors((args, kwargs))))
             capture.fused.append(call)
             influences |= capture.bit
         for tensor in _tensors(output):
-            self._leave_trail(tensor, (), influences)
+            self._trails.leave(tensor, (), influences)
 
     def _before_own(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         z = args[0] if args and isinstance(args[0], torch.Tensor) else None
-        if z is None or self._opaque or not self._open_parts(z):
+        if z is None or self._opaque or not self._trails.open_parts(z):
             return
         with torch._C.DisableTorchFunction():
             if module not in self._own:
@@ -459,6 +494,7 @@ class Probe:
                 self._opaque += 1
                 self._awaited = (module, z, self._keep(z))
 
+    _random_state: torch.Tensor | None = None
     _awaited: tuple[nn.Module, torch.Tensor, Seen] | None = None
 
     def _after_own(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
@@ -471,7 +507,7 @@ class Probe:
             own = module.name if isinstance(module, Elementwise) else type(module).__name__
             phi = Phi(own, None if isinstance(module, Elementwise) else module.forward)
             with torch._C.DisableTorchFunction():
-                self._activated(self._open_parts(tensor), z, output, phi, self._merge([tensor])[1])
+                self._activated(self._trails.open_parts(tensor), z, output, phi, self._trails.of(tensor)[1])
 
     # What is kept.
 
@@ -480,15 +516,22 @@ class Probe:
 
     def _capture(self, module: nn.Module, parameter: str) -> Capture:
         """Give a row's capture; a module with several weights that are used one by one has a row each."""
+        suffix = self._suffix(module, parameter)
+        capture = self._by_row.get((module, suffix))
+        if capture is None:
+            name = self._free_name(module, suffix)
+            capture = Capture(name, module, parameter, bit=1 << len(self.captures))
+            self._by_row[module, suffix] = capture
+            self.captures.append(capture)
+        return capture
+
+    def _free_name(self, module: nn.Module, suffix: str) -> str:
+        """Name a row; what was shortened to the same name gets a number."""
         qualified = self._names.get(module, "")
         name = self._rows.get(qualified, qualified or type(module).__name__)
-        suffix = self._suffix(module, parameter)
-        row = f"{name}.{suffix}" if suffix else name
-        if row not in self._by_row:
-            capture = Capture(row, module, parameter, bit=1 << len(self.captures))
-            self._by_row[row] = capture
-            self.captures.append(capture)
-        return self._by_row[row]
+        name = printable(f"{name}.{suffix}" if suffix else name)
+        taken = sum(capture.name.partition(" (")[0] == name for capture in self.captures)
+        return f"{name} ({taken + 1})" if taken else name
 
     def _suffix(self, module: nn.Module, parameter: str) -> str:
         if isinstance(module, FUSED):
@@ -507,7 +550,7 @@ class Probe:
         module, name = self._known.get(id(weight), (None, ""))
         if module is None:
             return None
-        if weight is tensor and self._own_calls.get(id(weight)) == function:
+        if weight is tensor and self._own_calls.get(id(weight), ("",))[0] == function:
             return module, name, tensor
         # A weight of a layer with a row of its own that is used once more, as a tied output layer does.
         return module, "tied" if is_weighted(module) and name == "weight" else name, tensor
@@ -516,71 +559,39 @@ class Probe:
         if args and isinstance(args[0], nn.Parameter) and isinstance(result, torch.Tensor):
             self._transposed[id(result)] = (weakref.ref(result), args[0])
 
-    def _take(self, capture: Capture, inputs: list[torch.Tensor], output: torch.Tensor) -> None:
+    def _take(self, capture: Capture, inputs: Sequence[torch.Tensor], output: torch.Tensor) -> None:
         """Keep one execution of a layer."""
-        self._consume(capture, inputs)
+        influences = self._consume(capture, inputs)
         if not output.is_floating_point():
             return
         call = Call(self._keep(output), capture.bit, weakref.ref(output), self.passes)
         capture.calls.append(call)
-        influences = self._merge(inputs)[1] | capture.bit
-        self._leave_trail(output, (_Part(call),), influences)
+        self._trails.leave(output, (Part(call),), influences | capture.bit)
 
-    def _consume(self, capture: Capture, inputs: list[torch.Tensor]) -> None:
-        """Note that a layer takes its inputs; a sum that goes into one belongs to no activation after it."""
-        parts, influences = self._merge(inputs)
+    def _consume(self, capture: Capture, inputs: Sequence[torch.Tensor]) -> int:
+        """Note that a layer takes its inputs; give the layers that had a part in them.
+
+        A sum that goes into a layer belongs to no activation after it.
+        """
+        parts, influences = self._trails.merge(inputs)
         capture.is_recurrent |= bool(influences & capture.bit)
         for part in parts:
             part.call.is_over |= part.added
-        for tensor in inputs:
-            self._count_use(tensor)
+        self._trails.count_uses(inputs)
+        return influences
 
     def _keep(self, tensor: torch.Tensor) -> Seen:
         seen = Seen(tensor, gradients=self._gradients, on_gradient=self._on_gradient)
-        self._by_storage.setdefault(tensor.untyped_storage().data_ptr(), []).append(seen)
+        self._kept.append(seen)
         return seen
 
     def _save(self, target: Any) -> None:
         """Copy what lies where something is about to be overwritten."""
         if isinstance(target, torch.Tensor):
-            for seen in self._by_storage.pop(target.untyped_storage().data_ptr(), ()):
-                seen.save()
-
-    # Where tensors come from.
-
-    def _leave_trail(self, tensor: Any, parts: tuple[_Part, ...], influences: int) -> None:
-        if isinstance(tensor, torch.Tensor) and (parts or influences):
-            self._trails[id(tensor)] = _Trail(weakref.ref(tensor), parts, influences)
-        elif isinstance(tensor, torch.Tensor):
-            self._trails.pop(id(tensor), None)
-
-    def _trail(self, tensor: torch.Tensor) -> _Trail | None:
-        trail = self._trails.get(id(tensor))
-        return trail if trail is not None and trail.tensor() is tensor else None
-
-    def _merge(self, tensors: Iterable[torch.Tensor]) -> tuple[tuple[_Part, ...], int]:
-        """Give what tensors come from, all together."""
-        parts: dict[int, _Part] = {}
-        influences = 0
-        for tensor in tensors:
-            trail = self._trail(tensor)
-            if trail is not None:
-                influences |= trail.influences
-                for part in trail.parts:
-                    parts.setdefault(id(part.call), part)
-        return tuple(parts.values()), influences
-
-    def _open_parts(self, tensor: Any) -> list[_Part]:
-        """Give the calls that an activation of a tensor belongs to."""
-        trail = self._trail(tensor) if isinstance(tensor, torch.Tensor) else None
-        return (
-            [] if trail is None else [part for part in trail.parts if not (part.added and part.call.is_over)]
-        )
-
-    def _count_use(self, tensor: torch.Tensor) -> None:
-        trail = self._trail(tensor)
-        for part in () if trail is None else trail.parts:
-            part.call.uses += part.call.output is not None and part.call.output() is tensor
+            place = target.untyped_storage().data_ptr()
+            for seen in self._kept:
+                if seen.tensor.untyped_storage().data_ptr() == place:
+                    seen.save()
 
     # What comes of it.
 

@@ -30,6 +30,7 @@ LAYERS = (
     ("run", "presets", "engine", "columns"),
     ("activation_calls", "user_batch"),
     ("capture",),
+    ("trails",),
     ("fused",),
     ("alignment", "runline", "writer_lock"),
     ("runheader", "runrecord"),

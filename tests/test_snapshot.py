@@ -250,3 +250,32 @@ def test_a_diagnosed_run_can_be_saved_and_read(generator, tmp_path):
     assert back.histograms.equals(run.histograms)
     assert back.layers == run.layers
     assert back.model is None
+
+
+def test_names_of_modules_may_be_any_text(generator, tmp_path):
+    import torch
+    from torch import nn
+
+    long = "long" * 50
+    keys = ["line\nbreak", f"{long}1{long}", f"{long}2{long}", "<b>$x$</b>", "\u202eback", " "]
+    layers = nn.ModuleDict({key: nn.Linear(4, 4) for key in keys})
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = layers
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x):
+            for layer in self.layers.values():
+                x = torch.tanh(layer(x))
+            return self.head(x)
+
+    run = nnlab.diagnose(Net(), *batch(generator, 6, 4))
+    run.save(tmp_path / "run.jsonl")
+    names = [layer.name for layer in nnlab.load_run(tmp_path / "run.jsonl").layers]
+    assert names == [layer.name for layer in run.layers]
+    assert names[0] == "layers.line\\nbreak"
+    assert names[3] == "layers.<b>$x$</b>"
+    assert all(name.isprintable() and len(name) <= 200 for name in names)
+    assert len(set(names)) == 7
