@@ -35,6 +35,7 @@ browser: ## Install Chromium for the browser tests, where it is missing
 stored: $(VENV)/run.done ## Train anew what the pages show first
 	$(BIN)/python -m nnlab train --depth 10 --activation sigmoid --out nnlab/stored/sigmoid_tower.jsonl
 	$(BIN)/python -m nnlab.lessons
+	$(BIN)/python -m nnlab.example_model
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("nnlab needs Python 3.11 or newer: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'

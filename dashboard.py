@@ -7,10 +7,11 @@ import streamlit as st
 from nnlab.jobs import warm_up
 from nnlab.presets import PRESETS
 from nnlab.provenance import in_words
-from pages.parts import own_data, runs
+from pages.parts import followed_file, own_data, runs
 from pages.parts.choice import choose, current, show_notes, write_address
 from pages.parts.controls import sidebar
 from pages.parts.lab import TICKING, panels
+from pages.parts.menu import questions
 from pages.parts.page import page
 from pages.parts.rescue import rescue
 from pages.parts.share import share
@@ -27,12 +28,6 @@ learn nothing: a **vanishing gradient**.
 3. Then change depth, width or activation in the sidebar (**»** at the top left on a phone), and press
    **Train**.
 """
-
-LESSONS = {
-    "pages/1_Activation_functions.py": "What does an activation do to the error signal?",
-    "pages/2_Why_nonlinearity.py": "Why an activation at all?",
-    "pages/3_Lighter_sevens.py": "Does it make a network robust to brightness?",
-}
 
 
 def _take_preset() -> None:
@@ -51,8 +46,7 @@ def header(problem: str) -> None:
         st.markdown("**nnlab** · see where gradients die", width="content")
         with st.popover("New here?", icon=":material/school:"):
             st.markdown(INTRODUCTION)
-            for page, label in LESSONS.items():
-                st.page_link(page, label=label, icon=":material/science:")
+            questions()
         run = runs.shown()
         share("" if run is None else in_words(run.environment), needs_file=config.dataset == "csv")
     st.markdown(f"#### {config.words}")
@@ -102,6 +96,7 @@ def messages(problem: str) -> None:
 
 
 page("nnlab: see where gradients die")
+followed_file.lead()
 own_data.begin()
 problem = sidebar()
 top, own = st.container(), st.container()

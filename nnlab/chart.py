@@ -11,8 +11,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from nnlab.layer_names import axis_word
 from nnlab.palette import CATEGORIES, THEMES, Mode, chart_config
-from nnlab.run import BROKEN_OFF, Run, StepRecord
+from nnlab.run import BROKEN_OFF, Run, StepRecord, is_numbered
 
 # More cells or lines cannot be told apart on a screen and make the browser stall.
 MAX_CELLS = 4000
@@ -24,6 +25,8 @@ MAX_POINTS = 100
 MAX_LIVE = 40
 HOVER_EVERY = 5  # points of a line that answer the mouse; each is a mark the browser must draw
 MAX_TICKS = 8
+MAX_NAMES = 24  # names of modules on one axis
+MAX_MISSING = 4  # layers that a note names
 # 1e-6, 1e0: without the plus sign and the typographic minus that d3 writes.
 DECADE_LABEL = "replace(replace(format(datum.value, '.0e'), '+', ''), '\u2212', '-')"
 LOWEST_DECADE = -46  # float32's smallest number is 1.4e-45
@@ -127,6 +130,56 @@ def layer_axis(count: int) -> alt.Axis:
     """Give the axis of all layers, the last of which is the output."""
     words = f"datum.value == {count} ? 'out' : datum.label"
     return alt.Axis(values=layer_ticks(count), format="d", grid=False, labelExpr=words)
+
+
+def has_module_names(run: Run) -> bool:
+    """Whether the layers have names of their own, which tell more than their numbers."""
+    return not is_numbered(run.layers[0].name)
+
+
+def module_axis(values: Sequence[int], first: int) -> alt.Axis:
+    """Give an axis that says the words of the dataset "modules", whose first row stands at `first`.
+
+    The words are looked up as data: a module's name may be anything, and must not become an expression.
+    """
+    words = f"(data('modules')[datum.value - {first}] || {{word: ''}}).word"
+    return alt.Axis(values=list(values), grid=False, labelExpr=words, labelOverlap=False)
+
+
+def modules_frame(names: Sequence[str]) -> pd.DataFrame:
+    """Give the dataset "modules": the names as they fit beside a picture."""
+    return pd.DataFrame({"word": [axis_word(name) for name in names]})
+
+
+def modules_layer() -> alt.Chart:
+    """Draw nothing: Vega knows only datasets that are drawn."""
+    return alt.Chart(rows("modules")).mark_point(opacity=0, size=0)
+
+
+def missing_notes(run: Run, values: np.ndarray) -> tuple[str, ...]:
+    """Name the layers of another's model whose number, one a layer, was not measured."""
+    if run.config is not None:
+        return ()
+    lost = [layer.name for layer, value in zip(run.layers, values, strict=False) if np.isnan(value)]
+    if not lost:
+        return ()
+    more = f" and {len(lost) - MAX_MISSING} more layers" if len(lost) > MAX_MISSING else ""
+    return (f"Not measured, and left out: {', '.join(lost[:MAX_MISSING])}{more}.",)
+
+
+def without_probes(name: str, title: str, how_to_read: str) -> Chart:
+    """Say that a run holds nothing of what is taken at probe records only."""
+    return Chart(
+        name=name,
+        title=title,
+        how_to_read=how_to_read,
+        alt_text=f"{title}: not recorded.",
+        spec=finish(alt.Chart(rows()).mark_point(), "light", 60),
+        frames={"rows": pd.DataFrame({"layer": []})},
+        make_table=lambda: pd.DataFrame({"layer": []}),
+        notes=("Not recorded in this file.",),
+        is_empty=True,
+    )
 
 
 def guide_layers(mode: Mode) -> list[alt.Chart]:

@@ -10,7 +10,9 @@ import numpy as np
 from nnlab.activations import ACTIVATIONS
 from nnlab.numerals import fraction, near_one, percent, scientific
 from nnlab.rules import VANISHING_SEVERE, Breach, View, can_die, can_saturate, worst
-from nnlab.run import Run, spoken
+from nnlab.run import Run, is_numbered, spoken
+
+MOST_NAMED = 5  # layers named in one sentence
 
 
 def _capitalized(text: str) -> str:
@@ -49,7 +51,8 @@ def _vanishing_words(view: View, breach: Breach, layer: str) -> str:
     text = f"{layer} gets {share} of the error signal that reaches {last}"
     slow = int((view.delta < VANISHING_SEVERE * view.delta[-1]).sum())
     if 1 < slow < depth:
-        text += f"; layers 1 to {slow} get less than a thousandth"
+        who = f"layers 1 to {slow}" if is_numbered(view.hidden[0].name) else f"{slow} of {depth} layers"
+        text += f"; {who} get less than a thousandth"
     return f"{text}. {_chain_rule_words(view)} {_slope_or_weights(view)}"
 
 
@@ -181,7 +184,9 @@ def _stalled_words(view: View, breach: Breach, layer: str) -> str:
 
 def _frozen_words(view: View, breach: Breach, layer: str) -> str:
     frozen = [info.name for info in view.hidden if not info.trainable]
-    return f"Not an alarm: the weights of {', '.join(frozen)} do not require gradients."
+    named = ", ".join(frozen[:MOST_NAMED])
+    more = f" and {len(frozen) - MOST_NAMED} more layers" if len(frozen) > MOST_NAMED else ""
+    return f"Not an alarm: the weights of {named}{more} do not require gradients."
 
 
 _WORDS: dict[str, Callable[[View, Breach, str], str]] = {
@@ -205,16 +210,22 @@ def explain(view: View, breach: Breach, layer: str) -> str:
     return _capitalized(_WORDS[breach.kind](view, breach, spoken(layer)))
 
 
+def _flow_words(view: View) -> str:
+    """Say how much of the error signal arrives at the first layer."""
+    ratio = view.record.network["gradient_ratio"]
+    if not view.hidden:
+        return "A network without hidden layers has nowhere to lose its error signal"
+    if math.isnan(ratio):
+        return "No layer is beyond a limit; the error signal of the first layer was not measured"
+    first = _capitalized(spoken(view.hidden[0].name))
+    return f"{first} gets {scientific(ratio)} times the last hidden layer's error signal (0.05 to 20)"
+
+
 def why_healthy(run: Run) -> str:
     """Say by which numbers a run without findings is healthy."""
     view = View(run, len(run.records) - 1)
-    ratio = view.record.network["gradient_ratio"]
-    parts = []
-    if not math.isnan(ratio):
-        parts.append(
-            f"Layer 1 gets {scientific(ratio)} times the last hidden layer's error signal (0.05 to 20)"
-        )
-    saturated = worst(view.layer("saturation"), np.array([can_saturate(i) for i in view.hidden]))
+    parts = [_flow_words(view)]
+    saturated = worst(view.layer("saturation"), np.array([can_saturate(i) for i in view.hidden], bool))
     if saturated is not None:
         value = float(view.layer("saturation")[saturated])
         parts.append(f"at most {percent(value)} of a layer is saturated (limit 40 %)")
@@ -222,4 +233,4 @@ def why_healthy(run: Run) -> str:
     if dead is not None:
         value = float(view.probe("dead_fraction")[dead])
         parts.append(f"at most {percent(value)} of a layer is dead (limit 25 %)")
-    return "; ".join(parts) + "." if parts else "No number is beyond its threshold."
+    return "; ".join(parts) + "."

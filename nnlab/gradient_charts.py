@@ -13,16 +13,23 @@ from nnlab.chart import (
     DECADE_LABEL,
     MAX_CELLS,
     MAX_COLUMNS,
+    MAX_NAMES,
     Chart,
     decade_ticks,
     drawn_decades,
     drawn_records,
     finish,
+    has_module_names,
     last_step,
     layer_axis,
     layer_ticks,
     left_out_notes,
+    missing_notes,
+    module_axis,
+    modules_frame,
+    modules_layer,
     rows,
+    spread,
     state_of,
     step_axis,
 )
@@ -169,24 +176,32 @@ def delta_strip(run: Run, step: int, mode: Mode) -> Chart:
         spec=_strip_spec(mode, len(values)),
         frames={"rows": frame},
         make_table=lambda: table,
+        notes=missing_notes(run, values),
     )
 
 
 def _strip_words(run: Run, record: StepRecord) -> str:
     values = record.layers["delta_norm"]
-    last = f"{scientific(float(values[-2]))} at the last hidden layer" if len(values) > 1 else ""
-    return f"Error signal per layer at step {record.step}: {scientific(float(values[0]))} at layer 1, {last}."
+    last = f", {scientific(float(values[-2]))} at the last hidden layer" if len(values) > 1 else ""
+    first = spoken(run.layers[0].name)
+    return f"Error signal per layer at step {record.step}: {scientific(float(values[0]))} at {first}{last}."
 
 
 @lru_cache(maxsize=64)
-def _heatmap_spec(mode: Mode, layers: int, low: int, high: int, steps: int) -> dict[str, Any]:
+def _heatmap_spec(
+    mode: Mode, layers: int, low: int, high: int, steps: int, *, named: bool = False
+) -> dict[str, Any]:
     x = alt.X("left:Q", title="step", axis=step_axis()).scale(domain=[0, max(1, steps)], nice=False)
     y = (
         alt.Y("bottom:Q", title="layer, input at the bottom")
-        .axis(layer_axis(layers))
+        .axis(module_axis([1 + p for p in spread(layers, MAX_NAMES)], 1) if named else layer_axis(layers))
         .scale(domain=[0.5, layers + 0.5], nice=False)
     )
     labels = decade_ticks(low, high)
+    # Names on the left leave a phone no room for legends on the right.
+    below: dict[str, Any] = {"orient": "bottom", "direction": "horizontal"} if named else {}
+    above: dict[str, Any] = {"orient": "top", "title": None} if named else {}
+    undefined = "not measured, or not finite" if named else "not finite"
     color = (
         alt.Color("log:Q", title="error signal")
         .scale(domain=[low, high], range=list(MAGMA))
@@ -195,6 +210,7 @@ def _heatmap_spec(mode: Mode, layers: int, low: int, high: int, steps: int) -> d
             values=[round(float(np.log10(label))) for label in labels],
             labelExpr="'1e' + replace(format(datum.value, 'd'), '\u2212', '-')",
             gradientLength=200,
+            **below,
         )
     )
     tooltip = [
@@ -215,12 +231,14 @@ def _heatmap_spec(mode: Mode, layers: int, low: int, high: int, steps: int) -> d
             x=x, x2="right:Q", y=y, y2="top:Q", tooltip=tooltip,
             fill=alt.Fill("state:N", title="no number")
             .scale(domain=["zero", "undefined"], range=[ZERO_COLOR, UNDEFINED_COLOR])
-            .legend(labelExpr="datum.label == 'zero' ? 'exactly 0' : 'not finite'"),
+            .legend(labelExpr=f"datum.label == 'zero' ? 'exactly 0' : '{undefined}'", **above),
         )
     )  # fmt: skip
     cursor = alt.Chart(rows("cursor")).mark_rule(color=THEMES[mode].text, strokeWidth=1.5, strokeDash=[4, 3])
     cursor = cursor.encode(x=alt.X("step:Q"))
-    return finish(alt.layer(cells, odd, cursor), mode, 300)
+    if not named:
+        return finish(alt.layer(cells, odd, cursor), mode, 300)
+    return finish(alt.layer(cells, odd, cursor, modules_layer()), mode, max(300, 13 * min(layers, MAX_NAMES)))
 
 
 def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
@@ -253,14 +271,18 @@ def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
         }
     )
     cursor = pd.DataFrame({"step": [float(run.record_at(step).step)]})
-    spec = _heatmap_spec(mode, layers, low, high, max(last_step(run), int(ends[-1])))
+    named = has_module_names(run)
+    spec = _heatmap_spec(mode, layers, low, high, max(last_step(run), int(ends[-1])), named=named)
+    frames = {"rows": frame, "cursor": cursor}
+    if named:
+        frames["modules"] = modules_frame([layer.name for layer in run.layers])
     return Chart(
         name="delta_heatmap",
         title="Error signal over layers and steps",
         how_to_read=HEATMAP_HOW_TO_READ,
         alt_text=f"Heat map of the error signal. {_strip_words(run, run.records[-1])}",
         spec=spec if has_odd else _without_odd(spec),
-        frames={"rows": frame, "cursor": cursor},
+        frames=frames,
         make_table=lambda: metric_rows(run, "delta_norm"),
         notes=left_out_notes(len(records), len(run.records), "records"),
     )
@@ -268,7 +290,7 @@ def delta_heatmap(run: Run, step: int, mode: Mode) -> Chart:
 
 def _without_odd(spec: dict[str, Any]) -> dict[str, Any]:
     """Drop the layer of zeros and undefined cells, whose legend would stand there for nothing."""
-    return {**spec, "layer": [spec["layer"][0], spec["layer"][2]]}
+    return {**spec, "layer": [spec["layer"][0], *spec["layer"][2:]]}
 
 
 SERIES = {
@@ -304,9 +326,11 @@ def _norms_spec(mode: Mode, layers: int, low: int, high: int, has_zero: bool) ->
         alt.Tooltip("series:N", title="what"),
         alt.Tooltip("exact:N", title="value"),
     ]
+    # A line breaks where there is no number; a filter before it would draw it across the gap.
     drawn = alt.Chart(rows()).transform_filter("datum.state != 'undefined'")
     dash = alt.StrokeDash("series:N").scale(domain=order, range=[[1, 0], [1, 0], [6, 4], [2, 3]]).legend(None)
-    line = drawn.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=color, strokeDash=dash)
+    line = alt.Chart(rows()).mark_line(strokeWidth=2.5, invalid="break-paths-show-path-domains")
+    line = line.encode(x=x, y=y, color=color, strokeDash=dash)
     point = drawn.transform_filter("datum.measured").mark_point(size=45, filled=True, opacity=1)
     shape = (
         alt.Shape("state:N").scale(domain=["value", "zero"], range=["circle", "triangle-down"]).legend(None)
@@ -338,7 +362,9 @@ def chain_rule_lines(record: StepRecord) -> tuple[np.ndarray, np.ndarray]:
     return backward(slopes * weights), backward(slopes)
 
 
-def _lost_notes(states: np.ndarray) -> tuple[str, ...]:
+def _lost_notes(run: Run, record: StepRecord, states: np.ndarray) -> tuple[str, ...]:
+    if run.config is None:
+        return missing_notes(run, record.layers["delta_norm"])
     lost = int((states == "undefined").sum())
     return (f"{lost} numbers are not finite and cannot be drawn.",) if lost else ()
 
@@ -372,7 +398,7 @@ def layer_norms(run: Run, step: int, mode: Mode) -> Chart:
     floor = float(f"1e{low - 1}") if has_zero else float(f"1e{low}")
     frame = long.assign(
         state=states,
-        shown=np.where(states == "zero", floor, values),
+        shown=np.where(states == "zero", floor, np.where(states == "undefined", np.nan, values)),
         exact=[scientific(value) for value in values],
     )
     spec = _norms_spec(mode, len(run.layers), low - 1 if has_zero else low, high, has_zero)
@@ -387,5 +413,5 @@ def layer_norms(run: Run, step: int, mode: Mode) -> Chart:
         spec=spec,
         frames=frames,
         make_table=lambda: long.assign(step=record.step)[["step", "layer", "name", "series", "value"]],
-        notes=_lost_notes(states[long["measured"].to_numpy()]),
+        notes=_lost_notes(run, record, states[long["measured"].to_numpy()]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +11,21 @@ import numpy as np
 import pandas as pd
 
 from nnlab.activations import ACTIVATIONS
-from nnlab.chart import MAX_LINES, Chart, depth_colors, finish, left_out_notes, rows, spread
+from nnlab.chart import (
+    MAX_LINES,
+    Chart,
+    depth_colors,
+    finish,
+    has_module_names,
+    left_out_notes,
+    missing_notes,
+    module_axis,
+    modules_frame,
+    modules_layer,
+    rows,
+    spread,
+    without_probes,
+)
 from nnlab.frames import histogram_at
 from nnlab.histogram import bin_edges
 from nnlab.numerals import percent
@@ -39,17 +54,20 @@ TITLES = {
 
 @lru_cache(maxsize=64)
 def _spec(
-    mode: Mode, quantity: str, numbers: tuple[str, ...], depth: int, low: float, high: float
-) -> dict[str, Any]:
+    mode: Mode, quantity: str, numbers: tuple[str, ...], depth: int, low: float, high: float,
+    *, named: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     count = len(numbers)
     has_slope = quantity == "pre_activation"
     top = RIDGE_HEIGHT if not has_slope else RIDGE_HEIGHT + SLOPE_ROW
     names = dict(enumerate(reversed(numbers)))
     expression = " : ".join(f"datum.value == {place} ? '{name}'" for place, name in names.items())
+    words = f"{expression} : ''"
+    numbered = alt.Axis(values=list(names), labelExpr=words, grid=False, ticks=False, labelOverlap=False)
     x = alt.X("left:Q", title=AXIS_TITLES[quantity]).scale(domain=[low, high], nice=False)
     y = (
         alt.Y("base:Q", title="layer, input on top")
-        .axis(values=list(names), labelExpr=f"{expression} : ''", grid=False, ticks=False, labelOverlap=False)
+        .axis(module_axis(list(names), 0) if named else numbered)
         .scale(domain=[-0.2, count - 1 + top], nice=False)
     )
     tooltip = [
@@ -71,8 +89,10 @@ def _spec(
     if has_slope:
         curve = alt.Chart(rows("curve")).mark_line(color=THEMES[mode].text, strokeWidth=2)
         parts.append(curve.encode(x=alt.X("left:Q"), y=alt.Y("base:Q")))
-        words = alt.Chart(rows("words")).mark_text(align="left", dx=4, fontSize=11)
-        parts.append(words.encode(x=alt.value(0), y=alt.Y("base:Q"), text="word:N"))
+        said = alt.Chart(rows("words")).mark_text(align="left", dx=4, fontSize=11)
+        parts.append(said.encode(x=alt.value(0), y=alt.Y("base:Q"), text="word:N"))
+    if named:
+        parts.append(modules_layer())
     height = int(ROW_PIXELS * (count + top)) + 20
     return finish(alt.layer(*parts), mode, height)
 
@@ -165,15 +185,24 @@ _HOW_TO_READ = {
 }
 
 
-def _visible_range(frame: pd.DataFrame, quantity: str, activation: str) -> tuple[float, float]:
-    edges = bin_edges(quantity, activation)
+def _visible_range(frame: pd.DataFrame, quantity: str, activations: set[str]) -> tuple[float, float]:
     if quantity not in ("delta", "weight_grad") or frame.empty:
-        return float(edges[0]), float(edges[-1])
+        edges = [bin_edges(quantity, activation) for activation in sorted(activations)]
+        return min(float(e[0]) for e in edges), max(float(e[-1]) for e in edges)
     return float(np.floor(frame["left"].min())), float(np.ceil(frame["right"].max()))
+
+
+def _counted(run: Run, step: int, quantity: str) -> np.ndarray:
+    """Give 0 for every layer with a histogram, NaN for one without."""
+    rows_of = run.record_at(step, probe=True).histograms[quantity]
+    return np.array([np.nan if counts is None else 0.0 for counts in rows_of])
 
 
 def ridges(run: Run, step: int, mode: Mode, quantity: str) -> Chart:
     """Histograms of one quantity at the probe record nearest to a step, one ridge a layer."""
+    if not run.has_probes:
+        name = f"{quantity}_histograms"
+        return without_probes(name, f"{TITLES[quantity]} per layer", _HOW_TO_READ[quantity])
     histogram = histogram_at(run, step, quantity)
     at = run.record_at(step, probe=True).step
     layers = run.hidden if quantity == "activation" else run.layers
@@ -183,21 +212,33 @@ def ridges(run: Run, step: int, mode: Mode, quantity: str) -> Chart:
     numbers = [layers[place].index for place in spread(len(layers), MAX_LINES)]
     frame = _ridge_rows(histogram, numbers)
     words = tuple("out" if n == len(run.layers) else str(n) for n in numbers)
-    activation = layers[0].activation if layers else "identity"
-    low, high = _visible_range(frame, quantity, activation)
+    present = Counter(layer.activation for layer in layers)
+    low, high = _visible_range(frame, quantity, set(present) or {"identity"})
     frames = {
         "rows": frame,
         "lines": pd.DataFrame({"base": np.arange(len(numbers), dtype=float)}),
     }
     if quantity == "pre_activation":
+        bent = present.copy()
+        bent.pop("identity", None)
+        activation = (bent or present or Counter(["identity"])).most_common(1)[0][0]
         frames |= _slope_frames(activation, low, high, len(numbers) - 1 + RIDGE_HEIGHT)
+        if len(present) > 1:
+            frames["words"] = _words(len(numbers) - 1 + RIDGE_HEIGHT, f"slope φ′(z) of {activation}")
+    named = has_module_names(run)
+    if named:
+        frames["modules"] = modules_frame([run.layers[n - 1].name for n in reversed(numbers)])
     return Chart(
         name=f"{quantity}_histograms",
         title=f"{TITLES[quantity]} per layer, step {at}",
         how_to_read=_HOW_TO_READ[quantity],
         alt_text=f"Histograms of {AXIS_TITLES[quantity]} for {len(layers)} layers at step {at}.",
-        spec=_spec(mode, quantity, words, len(run.hidden), low, high),
+        spec=_spec(mode, quantity, words, len(run.hidden), low, high, named=named),
         frames=frames,
         make_table=lambda: histogram.reset_index(drop=True),
-        notes=left_out_notes(len(numbers), len(layers), "layers") + _outside_words(histogram),
+        notes=(
+            left_out_notes(len(numbers), len(layers), "layers")
+            + _outside_words(histogram)
+            + missing_notes(run, _counted(run, at, quantity)[: len(layers)])
+        ),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -45,14 +47,16 @@ def _padded(values: np.ndarray, length: int) -> np.ndarray:
     return np.append(values.astype(float), np.full(length - len(values), np.nan))
 
 
-def layer_table(run: Run, step: int) -> pd.DataFrame:
+def layer_table(run: Run, step: int, places: Sequence[int] | None = None) -> pd.DataFrame:
     """Give one row a layer at the record nearest to a step; probe metrics from the nearest probe, if any.
+
+    With `places`, positions from 0, only those layers, in their order; the index then holds their numbers.
 
     Columns: layer, activation, units, the metrics of BATCH_COLUMNS and PROBE_COLUMNS, and
     slope_factor and weight_factor, whose product is backward_gain.
     """
-    record, has_probe = run.record_at(step), any(record.is_probe for record in run.records)
-    probed = run.record_at(step, probe=True).layers if has_probe else {}
+    record = run.record_at(step)
+    probe = run.record_at(step, probe=True).layers if run.has_probes else {}
     count = len(run.layers)
     columns: dict[str, object] = {
         "layer": [layer.name for layer in run.layers],
@@ -64,5 +68,8 @@ def layer_table(run: Run, step: int) -> pd.DataFrame:
     columns["slope_factor"] = _padded(slope_factors(record), count)
     columns["weight_factor"] = _padded(weight_factors(record), count)
     for name in PROBE_COLUMNS:
-        columns[name] = _padded(probed.get(name, np.empty(0)), count)
-    return pd.DataFrame(columns)
+        columns[name] = _padded(probe.get(name, np.empty(0)), count)
+    table = pd.DataFrame(columns)
+    if places is None:
+        return table
+    return table.set_axis(pd.Index(range(1, count + 1), name="#")).iloc[list(places)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +25,7 @@ from nnlab.chart import (
     guide_layers,
     last_step,
     left_out_notes,
+    missing_notes,
     rows,
     spread,
     state_of,
@@ -33,9 +35,11 @@ from nnlab.frames import metric_rows
 from nnlab.metrics import METRICS
 from nnlab.numerals import percent, scientific
 from nnlab.palette import CATEGORIES, THEMES, UNDEFINED_COLOR, Mode
-from nnlab.rules import SATURATING_WARN
+from nnlab.rules import SATURATING_WARN, ReluFamily
 from nnlab.run import Run, spoken
 
+NO_UPDATES = "No update was seen: this needs two records of one training, as nnlab.watch makes them."
+SCORE_COLUMNS = ["step", "series", "metric", "value", "drawn"]
 MAX_SCORES = 300  # points of a curve; as many as a run records if it is not told otherwise
 NO_ACCURACY = "Numbers are predicted, not classes: there is no accuracy, look at the loss."
 UPDATE_GUIDE = 1e-3  # Karpathy's makemore, part 3: the usual update ratio
@@ -64,11 +68,13 @@ def _marks(run: Run, step: int) -> dict[str, pd.DataFrame]:
 
 
 @lru_cache(maxsize=64)
-def _score_spec(mode: Mode, title: str, steps: int, top: float | None) -> dict[str, Any]:
-    order = ["training batch", "test split"]
+def _score_spec(
+    mode: Mode, title: str, steps: int, top: float | None, *, has_test: bool = True
+) -> dict[str, Any]:
+    order = ["training batch", "test split"][: 1 + has_test]
     color = (
         alt.Color("series:N", title=None)
-        .scale(domain=order, range=[CATEGORIES[4], CATEGORIES[5]])
+        .scale(domain=order, range=[CATEGORIES[4], CATEGORIES[5]][: 1 + has_test])
         .legend(orient="top", symbolType="stroke", symbolStrokeWidth=3)
     )
     y_scale = alt.Scale(domain=[0, top]) if top else alt.Scale(zero=True)
@@ -97,39 +103,63 @@ def _guessing(run: Run, *, is_accuracy: bool) -> str:
     return "With cross-entropy, guessing among c classes gives ln c (2.30 for ten)."
 
 
-def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
+def _score_parts(run: Run, metric: str) -> pd.DataFrame:
+    """Give a score of the training batches and of the test split: step, series, metric, value, drawn."""
     parts = []
     for name, words in ((metric, "training batch"), (f"test_{metric}", "test split")):
         steps, values = run.series(name)
+        if run.config is None and np.isnan(values).all():
+            continue  # never measured: nnlab knows no test split of another's model
         part = pd.DataFrame({"step": steps.astype(float), "series": words, "metric": name, "value": values})
         # Too many points of the batches would hide where the line goes, and slow the browser down.
         part["drawn"] = np.isin(np.arange(len(part)), drawn_places(run, len(part), MAX_SCORES))
         parts.append(part)
-    long = pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=SCORE_COLUMNS)
+
+
+def _score_notes(run: Run, long: pd.DataFrame, label: str, shown: Callable[[float], str]) -> tuple[str, ...]:
+    """Say what a curve of a score does not: what is not finite, what is one number only, what is none."""
+    if label == METRICS["accuracy"].label and run.predicts_numbers:
+        return (NO_ACCURACY,)
+    if long.empty:
+        return (f"{label} was not recorded: watch.step(loss, outputs=outputs, targets=y) does it.",)
+    if run.config is None and len(run.records) == 1:
+        return (f"{label} of the one recorded batch: {shown(float(long['value'].iloc[0]))}.",)
+    lost = int((~np.isfinite(long["value"])).sum())
+    return (f"{lost} values are not finite and cannot be drawn.",) if lost else ()
+
+
+def _score_chart(run: Run, step: int, mode: Mode, metric: str) -> Chart:
     is_accuracy = metric == "accuracy"
     shown = percent if is_accuracy else scientific
-    frame = long[np.isfinite(long["value"]) & long["drawn"]].drop(columns=["metric", "drawn"])
-    frame = frame.assign(exact=[shown(value) for value in frame["value"]])
-    lost = int((~np.isfinite(long["value"])).sum())
-    last = [scientific(float(part["value"].iloc[-1])) for part in parts if len(part)]
-    is_empty = is_accuracy and run.predicts_numbers
-    notes = (f"{lost} values are not finite and cannot be drawn.",) if lost else ()
     label = METRICS[metric].label
+    long = _score_parts(run, metric)
+    is_single = run.config is None and (long.empty or len(run.records) == 1)
+    drawn = np.isfinite(long["value"].astype(float)) & long["drawn"].astype(bool)
+    frame = long[drawn].drop(columns=["metric", "drawn"])
+    frame = frame.assign(exact=[shown(value) for value in frame["value"]])
+    ends = [
+        f"{scientific(float(part['value'].iloc[-1]))} on the {name}"
+        for name, part in long.groupby("series", sort=False)
+    ]
     return Chart(
         name=metric,
         title=f"{label} over training",
-        how_to_read=(
-            f"The thin line is the {label.lower()} on each recorded training batch, the thick one with "
-            "dots on the test split, which the network never learns from. "
-            + _guessing(run, is_accuracy=is_accuracy)
+        how_to_read=f"The thin line is the {label.lower()} on each recorded training batch, a thick one with "
+        "dots that on the test split, which the network never learns from. "
+        + _guessing(run, is_accuracy=is_accuracy),
+        alt_text=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(ends) or 'unknown'}.",
+        spec=_score_spec(
+            mode,
+            label,
+            last_step(run),
+            1.0 if is_accuracy else None,
+            has_test=bool((long["series"] == "test split").any()),
         ),
-        alt_text=f"{label} over {run.records[-1].step} steps; at the end {' and '.join(last)} "
-        "on the training batch and the test split.",
-        spec=_score_spec(mode, label, last_step(run), 1.0 if is_accuracy else None),
         frames={"rows": frame, **_marks(run, step)},
         make_table=lambda: long[["step", "metric", "value"]],
-        notes=(NO_ACCURACY,) if is_empty else notes,
-        is_empty=is_empty,
+        notes=_score_notes(run, long, label, shown),
+        is_empty=is_single or (is_accuracy and run.predicts_numbers),
     )
 
 
@@ -164,6 +194,17 @@ def _layer_lines(run: Run, metric: str, last_layer: int) -> tuple[pd.DataFrame, 
     return frame, len(lines)
 
 
+def _drawn(frame: pd.DataFrame) -> pd.Series[float]:
+    """Give what a line goes through: nothing where there is no number, so that it breaks there."""
+    return frame["value"].where(frame["state"] != "undefined")
+
+
+def _line_notes(run: Run, metric: str, drawn: int, layers: int) -> tuple[str, ...]:
+    never = np.isnan(run.series(metric)[1]).all(axis=0)
+    missing = missing_notes(run, np.where(never, np.nan, 0.0)[:layers])
+    return left_out_notes(drawn, layers, "layers") + missing
+
+
 @lru_cache(maxsize=64)
 def _lines_spec(
     mode: Mode, title: str, steps: int, depth: int, log_range: tuple[int, int] | None
@@ -187,10 +228,9 @@ def _lines_spec(
         alt.Tooltip("step:Q", title="step"),
         alt.Tooltip("exact:N", title=title),
     ]
-    base = alt.Chart(rows()).transform_filter("datum.state != 'undefined'")
-    base = base.encode(x=_step_axis(steps), y=y, color=color, detail="number:Q")
-    lines = base.mark_line(strokeWidth=1.8)
-    hover = base.transform_filter("datum.answers")
+    base = alt.Chart(rows()).encode(x=_step_axis(steps), y=y, color=color, detail="number:Q")
+    lines = base.mark_line(strokeWidth=1.8, invalid="break-paths-show-path-domains")
+    hover = base.transform_filter("datum.answers && datum.state != 'undefined'")
     hover = hover.mark_point(size=120, opacity=0, filled=True).encode(tooltip=tooltip)
     return finish(alt.layer(lines, *guide_layers(mode), hover, _cursor(mode), *_ends(mode)), mode, 280)
 
@@ -198,7 +238,8 @@ def _lines_spec(
 def saturation(run: Run, step: int, mode: Mode) -> Chart:
     """Saturated share of every hidden layer over the steps."""
     frame, drawn = _layer_lines(run, "saturation", len(run.hidden))
-    inactive = bool(run.hidden) and run.hidden[0].activation in ("relu", "leaky_relu")
+    bent = [layer.activation for layer in run.hidden if layer.activation != "identity"]
+    inactive = bool(bent) and all(name in ReluFamily for name in bent)
     word = "Inactive" if inactive else "Saturated"
     normal = (
         " For ReLU the flat side is its purpose: about half inactive is normal, so there is no limit."
@@ -218,18 +259,19 @@ def saturation(run: Run, step: int, mode: Mode) -> Chart:
         alt_text=f"{word} share over steps for {len(run.hidden)} layers.",
         spec=_lines_spec(mode, word.lower(), last_step(run), len(run.hidden), None),
         frames={
-            "rows": frame.assign(shown=frame["value"]),
+            "rows": frame.assign(shown=_drawn(frame)),
             "guide": pd.DataFrame(guide, columns=["shown", "word"]).astype({"shown": float}),
             **_marks(run, step),
         },
         make_table=lambda: metric_rows(run, "saturation", len(run.hidden)),
-        notes=left_out_notes(drawn, len(run.hidden), "layers"),
+        notes=_line_notes(run, "saturation", drawn, len(run.hidden)),
     )
 
 
 def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
     """How far each update moved the weights of every layer, relative to their spread."""
     frame, drawn = _layer_lines(run, "update_ratio", len(run.layers))
+    measured = bool(run.config is not None or frame["value"].notna().any())
     values = np.append(frame["value"].to_numpy(), UPDATE_GUIDE)
     low, high = drawn_decades(run, values)
     floor = float(f"1e{low - 1}")
@@ -251,10 +293,11 @@ def update_ratio(run: Run, step: int, mode: Mode) -> Chart:
         alt_text=f"Update to weight ratio over steps for {len(run.layers)} layers, with a guide at 0.001.",
         spec=_lines_spec(mode, "update / weights", steps, len(run.layers), log_range),
         frames={
-            "rows": frame.assign(shown=np.where(frame["state"] == "zero", floor, frame["value"])),
+            "rows": frame.assign(shown=_drawn(frame).where(frame["state"] != "zero", floor)),
             "guide": pd.DataFrame(guide, columns=["shown", "word"]),
             **_marks(run, step),
         },
         make_table=lambda: metric_rows(run, "update_ratio"),
-        notes=left_out_notes(drawn, len(run.layers), "layers"),
+        notes=_line_notes(run, "update_ratio", drawn, len(run.layers)) if measured else (NO_UPDATES,),
+        is_empty=not measured,
     )

@@ -87,3 +87,4 @@ FIRST_PRESET = "Sigmoid tower"
 # The run a visitor sees first, made by `python -m nnlab train` with the first preset's configuration;
 # a test trains it anew and compares.
 STORED_RUN = Path(__file__).parent / "stored" / "sigmoid_tower.jsonl"
+EXAMPLE_RUN = Path(__file__).parent / "stored" / "your_model_example.jsonl"

@@ -48,6 +48,11 @@ def spoken(layer: str) -> str:
     return f"layer {number}" if prefix == "hidden" and number.isdigit() else layer
 
 
+def is_numbered(layer: str) -> bool:
+    """Whether a layer's name is one of nnlab's own numbers, not that of somebody's module."""
+    return spoken(layer) != layer
+
+
 @dataclass(frozen=True)
 class LayerInfo:
     """What is known of a layer without looking at its numbers.
@@ -206,6 +211,11 @@ class Run:
         steps = np.array([record.step for record in taken], dtype=int)
         rows = [record.layers[metric] if layered else record.network[metric] for record in taken]
         return steps, np.array(rows, dtype=float)
+
+    @property
+    def has_probes(self) -> bool:
+        """Whether the costly diagnostics were taken at any record."""
+        return any(record.is_probe for record in self.records)
 
     @property
     def predicts_numbers(self) -> bool:

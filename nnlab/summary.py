@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnlab.layer_names import shortened
 from nnlab.numerals import fraction, percent, scientific
-from nnlab.run import Run, spoken
+from nnlab.rules import ReluFamily
+from nnlab.run import Run, is_numbered, spoken
 
 MAX_SPARKS = 60  # points; a sparkline is an inch wide
 
@@ -56,24 +58,41 @@ def _largest(rows: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(rows).all(axis=1), np.nan, largest)
 
 
+def _unknown(run: Run) -> str:
+    """Say what NaN means: an overflow in a network of nnlab's own, where nothing goes unmeasured."""
+    return "not measured" if run.config is None else "not finite"
+
+
+def _named(run: Run, place: int) -> str:
+    return shortened(spoken(run.layers[place].name))
+
+
 def _signal_tile(run: Run, step: int) -> Tile:
     ratios = _upto(run, "gradient_ratio", step)
     ratio = float(ratios[-1])
+    is_own = is_numbered(run.layers[0].name)
+    detail = f"R = {scientific(ratio)}" if np.isfinite(ratio) else _unknown(run)
     return Tile(
-        label="Signal at layer 1",
+        label="Signal at layer 1" if is_own else "Signal at first layer",
         value=fraction(ratio) if ratio < 0.1 else scientific(ratio),
-        detail=f"R = {scientific(ratio)}" if np.isfinite(ratio) else "not finite",
+        detail=detail,
         help="R = ‖δ₁‖ / ‖δ_L‖: the error signal that reaches the first hidden layer, relative to the "
-        "last one. Healthy between 0.05 and 20. The line is log10 R over the steps.",
+        "last one. Healthy between 0.05 and 20. The line is log10 R over the steps."
+        + ("" if is_own else f" The first layer here is {run.layers[0].name}."),
         course=_course(_log10(ratios)),
     )
 
 
 def _saturation_tile(run: Run, step: int) -> Tile:
     rows = _upto(run, "saturation", step)
-    value, layer = _worst(rows[-1])
-    inactive = bool(run.hidden) and run.hidden[0].activation in ("relu", "leaky_relu")
-    where = f"worst: {spoken(run.hidden[layer].name)}" if layer is not None else "not finite"
+    bent = [layer.activation for layer in run.hidden if layer.activation != "identity"]
+    inactive = bool(bent) and all(name in ReluFamily for name in bent)
+    if not inactive:
+        # In a network of several activations ReLU's usual half would hide what is saturated.
+        can = [layer.activation not in ReluFamily for layer in run.hidden]
+        rows = np.where(can, rows[:, : run.depth], np.nan)
+    value, layer = _worst(rows[-1, : run.depth])
+    where = f"worst: {_named(run, layer)}" if layer is not None else _unknown(run)
     return Tile(
         label="Inactive" if inactive else "Saturated",
         value=percent(value),
@@ -86,11 +105,15 @@ def _saturation_tile(run: Run, step: int) -> Tile:
 
 def _dead_tile(run: Run, step: int) -> Tile:
     rows = _upto(run, "dead_units", step)
-    units = sum(layer.weight_shape[0] for layer in run.hidden)
+    missing = np.isnan(rows[-1])
+    if run.config is None and not missing.all():
+        rows = np.where(missing, 0.0, rows)
+    units = sum(layer.weight_shape[0] for layer, lost in zip(run.hidden, missing, strict=True) if not lost)
+    units = units or sum(layer.weight_shape[0] for layer in run.hidden)
     dead = float(rows[-1].sum())
     _, layer = _worst(rows[-1])
-    where = f"worst: {spoken(run.hidden[layer].name)}" if dead > 0 and layer is not None else "none"
-    where = "not finite" if np.isnan(dead) else where
+    where = f"worst: {_named(run, layer)}" if dead > 0 and layer is not None else "none"
+    where = _unknown(run) if np.isnan(dead) else where
     return Tile(
         label="Dead units",
         value=f"{scientific(dead) if np.isnan(dead) else f'{dead:.0f}'} / {units:,}",
@@ -98,6 +121,25 @@ def _dead_tile(run: Run, step: int) -> Tile:
         help="Units whose slope is exactly 0 for every example of the probe set.",
         course=_course(rows.sum(axis=1)),
     )
+
+
+def _batch_loss_tile(run: Run, step: int) -> Tile:
+    values = _upto(run, "loss", step)
+    return Tile(
+        label="Loss",
+        value=scientific(float(values[-1])),
+        detail=f"{scientific(float(values[0]))} at the start",
+        help="Loss of the recorded batch. No test split is known here, so there is no test accuracy.",
+        course=_course(values),
+    )
+
+
+def _score_tile(run: Run, step: int) -> Tile:
+    """Give the test accuracy; where nnlab knows no test split, the loss."""
+    known = run.series("test_accuracy")[1]
+    if run.config is None and not np.isfinite(known).any():
+        return _batch_loss_tile(run, step)
+    return _accuracy_tile(run, step)
 
 
 def _accuracy_tile(run: Run, step: int) -> Tile:
@@ -127,6 +169,6 @@ def _loss_tile(run: Run, step: int) -> Tile:
 
 def tiles(run: Run, step: int) -> list[Tile]:
     """Give the four numbers of a run at a step."""
-    last = _loss_tile if run.predicts_numbers else _accuracy_tile
+    last = _loss_tile if run.predicts_numbers else _score_tile
     makers = (_signal_tile, _saturation_tile, _dead_tile, last)
     return [make(run, step) for make in makers]

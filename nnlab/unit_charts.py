@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from nnlab.chart import Chart, finish, layer_ticks, rows
+from nnlab.chart import Chart, finish, layer_ticks, missing_notes, rows, without_probes
 from nnlab.palette import CATEGORIES, Mode
 from nnlab.run import Run, spoken
 
@@ -58,6 +58,8 @@ def _spec(mode: Mode, layers: int) -> dict[str, Any]:
 
 def idle_units(run: Run, step: int, mode: Mode) -> Chart:
     """Dead, stuck and silent units per layer at the probe record nearest to a step."""
+    if not run.has_probes:
+        return without_probes("idle_units", "Units that do no work", HOW_TO_READ)
     record = run.record_at(step, probe=True)
     width = np.array([layer.weight_shape[0] for layer in run.hidden], dtype=float)
     place = np.arange(1, len(run.hidden) + 1, dtype=float)
@@ -80,14 +82,16 @@ def idle_units(run: Run, step: int, mode: Mode) -> Chart:
         )
     long = pd.concat(parts, ignore_index=True)
     total = int(width.sum())
-    dead = record.layers["dead_units"].sum()
+    dead = np.nansum(record.layers["dead_units"]) if run.config is None else record.layers["dead_units"].sum()
     undefined = int(long["count"].isna().sum())
-    notes = []
+    notes: list[str] = []
     is_empty = not long["count"].any() and not undefined
     if is_empty:
         notes.append(f"No unit of {total} is dead, stuck or silent at step {record.step}.")
     if undefined:
-        notes.append("Undefined where the numbers are not finite.")
+        notes += missing_notes(run, record.layers["dead_units"]) or [
+            "Undefined where the numbers are not finite."
+        ]
     return Chart(
         name="idle_units",
         title=f"Units that do no work, step {record.step}",

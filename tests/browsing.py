@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -87,12 +87,14 @@ def _answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def serve(
+    folder: Path, environment: Mapping[str, str], arguments: Sequence[str] = ()
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Start the dashboard of a folder and give its address and process; it ends with the block."""
     port = _free_port()
     address = f"http://localhost:{port}"
     command = [sys.executable, "-m", "streamlit", "run", "dashboard.py"]
-    command += ["--server.headless", "true", "--server.port", str(port)]
+    command += ["--server.headless", "true", "--server.port", str(port), "--", *arguments]
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:

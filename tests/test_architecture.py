@@ -18,7 +18,7 @@ PARTS = sorted((ROOT / "pages" / "parts").glob("*.py"))
 LAYERS = (
     (
         "activations", "streams", "numerals", "palette", "samples", "field", "question", "softmax", "shipped",
-        "split", "fonts", "provenance",
+        "split", "fonts", "provenance", "snippets", "advice", "layer_names",
     ),
     (
         "initializers", "datasets", "csvfile", "csvtable", "csvdata", "network", "questions",
@@ -39,10 +39,11 @@ LAYERS = (
      "tensor_file", "checkpoint", "archive", "conversion"),
     ("trajectory", "runwriter", "live_file"),
     ("recorder", "rules", "layer_meter"),
-    ("explanations", "learner"),
+    ("explanations", "learner", "measures", "gaps"),
+    ("selection",),
     ("diagnosis", "autograd_learner", "member"),
     ("trainer", "snapshot", "layer_table", "summary", "chart", "frames", "lessons"),
-    ("comparison", "watching", "rebuilt"),
+    ("comparison", "watching", "rebuilt", "example_model"),
     ("lightning",),
     ("gradient_charts", "histogram_charts", "line_charts", "unit_charts", "jobs"),
     (
@@ -72,6 +73,7 @@ TORCH_FREE = (
     "fonts", "provenance", "columns", "tables", "event_file", "report", "printout", "run_files", "folder",
     "reproduction", "reproduction_data", "reproduction_facts", "reproduction_network", "reproduction_text",
     "checkpoint", "conversion",  # which import layer_chain and tensor_file, and archive
+    "selection", "gaps",  # which import measures and layer_names
 )  # fmt: skip
 # The command that converts .pt files unpickles them on their owner's machine: there is no other way to read
 # one. What a server reads never comes there.

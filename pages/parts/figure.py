@@ -9,6 +9,7 @@ import streamlit as st
 
 from nnlab.palette import Mode
 from nnlab.run import Run
+from pages.parts.plain import plain
 from pages.parts.save import save_chart
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def picture(draw: Draw, caption: str, label: str, *, live: bool = False) -> None
                 spec=chart.drawable, theme=None, width="stretch", alt=chart.alt_text, key=f"vega_{chart.name}"
             )
         for note in chart.notes:
-            st.caption(note)
+            st.caption(plain(note))
 
 
 # The contents of a popover are drawn once it is opened: hundreds of hidden buttons and formulas would

@@ -33,6 +33,8 @@ def files(run: Run, step: int) -> None:
                         on_click="ignore",
                         key=f"file_{file.name}",
                     )
+        if run.config is None:
+            st.caption("No reproduce.py: nnlab did not build this model, so it cannot write a script for it.")
         st.download_button(
             "All of it (ZIP)",
             data=partial(lean, lambda: to_zip(files_of(view))),

@@ -1,4 +1,4 @@
-"""The lab's panels below the header: progress, verdict, tiles, strip, charts over the steps."""
+"""The panels of a run: progress, verdict, tiles, strip, charts over the steps, files."""
 
 from __future__ import annotations
 
@@ -11,73 +11,90 @@ from nnlab.summary import tiles
 from pages.parts import runs
 from pages.parts.figure import figure
 from pages.parts.files import files
+from pages.parts.plain import plain
 from pages.parts.progress import progress
+from pages.parts.source import Source
 from pages.parts.verdict import before_and_after, verdict
 from pages.parts.view import TABS, open_tabs, step_of
 
-DRAWN = "drawn_job"  # the job that the panels were drawn for
 TICKING = "ticking"  # whether the page has given the parts below their timers
 # What moves is drawn anew about once a second. The rest may lag a second behind: a browser on the machine
 # that trains takes more of it for one curve or sparkline than a step of training does.
 TICK_SECONDS = 0.9
 SLOW_TICK_SECONDS = 1.8
+MOST_ROWS = 101  # the deepest network that the lab trains; a longer table scrolls by itself
+TABLE_HEIGHT = 720  # pixels
 
 
-def panels() -> None:
+def _lab_is_live() -> bool:
+    job = runs.job()
+    return job is not None and job.is_active
+
+
+def _lab_head() -> None:
+    job = runs.job()
+    if job is not None and job.is_active:
+        progress(job)
+    if job is not None and job.status == "failed":
+        st.error(job.error, icon=":material/error:")
+
+
+LAB = Source("lab", runs.shown, runs.job_id, _lab_is_live, _lab_head, before_and_after)
+
+
+def panels(source: Source = LAB) -> None:
     """Draw everything that belongs to the shown run; while it runs, its parts redraw themselves."""
-    st.session_state[DRAWN] = runs.job_id()
-    live = _is_live()
-    _part(_verdict, TICK_SECONDS)
-    run = runs.shown()
+    source.begin()
+    live = _is_live(source)
+    _part(_verdict, TICK_SECONDS, source)
+    run = source.run()
     # The slider's place is there in training too: the parts below it keep theirs, and their charts stay.
     with st.container():
-        step = None if run is None or live else step_of(run)
-    _part(_numbers, SLOW_TICK_SECONDS, step)
-    _part(_signal, TICK_SECONDS, step)
-    _part(_tabs, SLOW_TICK_SECONDS, step)
+        step = None if run is None or live else step_of(run, source.page)
+    _part(_numbers, SLOW_TICK_SECONDS, source, step)
+    if run is not None:
+        source.choose(run, int(run.steps[-1]) if step is None else step)
+    _part(_signal, TICK_SECONDS, source, step)
+    _part(_tabs, SLOW_TICK_SECONDS, source, step)
 
 
-def _is_live() -> bool:
-    """Whether the job is under way; where the page was drawn for another state of things, draw it anew."""
-    job = runs.job()
-    live = job is not None and job.is_active
-    if live != st.session_state[TICKING] or runs.job_id() != st.session_state[DRAWN]:
+def _is_live(source: Source) -> bool:
+    """Whether the run is under way; where the page was drawn for another state of things, draw it anew."""
+    live = source.is_live()
+    if live != st.session_state[TICKING] or source.is_other:
         # A run began, ended, or both at once: header, timers and the other parts belong to the page.
         st.rerun()
     return live
 
 
-def _part(draw: Callable[..., None], seconds: float, *arguments: int | None) -> None:
+def _part(draw: Callable[..., None], seconds: float, source: Source, *arguments: int | None) -> None:
     """Draw a part as a fragment of its own; only what it shows is sent when it redraws itself."""
     with st.container():
-        st.fragment(draw, run_every=seconds if st.session_state[TICKING] else None)(*arguments)
+        st.fragment(draw, run_every=seconds if st.session_state[TICKING] else None)(source, *arguments)
 
 
-def _shown(step: int | None) -> tuple[Run, int] | None:
-    """Give the run with the chosen step, or with its latest one; None while a job has no record."""
-    run = runs.shown()
+def _shown(source: Source, step: int | None) -> tuple[Run, int] | None:
+    """Give the run with the chosen step, or with its latest one; None while there is no record."""
+    run = source.run()
     if run is None:
         return None
     return run, int(run.steps[-1]) if step is None else step
 
 
-def _verdict() -> None:
-    live = _is_live()
-    job, run = runs.job(), runs.shown()
-    if job is not None and live:
-        progress(job)
-    if job is not None and job.status == "failed":
-        st.error(job.error, icon=":material/error:")
+def _verdict(source: Source) -> None:
+    live = _is_live(source)
+    source.head()
+    run = source.run()
     if run is None:
         st.skeleton(height=420)
         return
-    verdict(run, live=live)
+    verdict(run, live=live, is_of_lab=source.page == LAB.page)
     if not live:
-        before_and_after(run)
+        source.foot(run)
 
 
-def _numbers(step: int | None) -> None:
-    shown = _shown(step)
+def _numbers(source: Source, step: int | None) -> None:
+    shown = _shown(source, step)
     if shown is None:
         return
     with st.grid(4, min_column_width=165, key="tiles"):
@@ -85,43 +102,45 @@ def _numbers(step: int | None) -> None:
             st.metric(
                 tile.label,
                 tile.value,
-                delta=tile.detail,
+                delta=plain(tile.detail),
                 delta_color="off",
                 delta_arrow="off",
-                help=tile.help,
+                help=plain(tile.help),
                 border=True,
                 chart_data=list(tile.course),
                 height="stretch",
             )
 
 
-def _signal(step: int | None) -> None:
-    shown = _shown(step)
+def _signal(source: Source, step: int | None) -> None:
+    shown = _shown(source, step)
     if shown is None:
         return
     live = st.session_state[TICKING]
-    figure("delta_strip", *shown, live=live)
+    source.about(*shown)
+    run, at = source.drawn(*shown), shown[1]
+    figure("delta_strip", run, at, live=live)
     left, right = st.columns(2, gap="medium")
     with left:
-        figure("delta_heatmap", *shown, live=live)
+        figure("delta_heatmap", run, at, live=live)
     with right:
-        figure("layer_norms", *shown, live=live)
+        figure("layer_norms", run, at, live=live)
 
 
-def _tabs(step: int | None) -> None:
-    shown = _shown(step)
+def _tabs(source: Source, step: int | None) -> None:
+    shown = _shown(source, step)
     if shown is None:
         return
     live = st.session_state[TICKING]
-    for label, tab in open_tabs().items():
+    for label, tab in open_tabs(source.page).items():
         with tab:
             if label in TABS:
                 # Where numbers are predicted there is no accuracy; the tiles say the test loss.
                 without = ("accuracy",) if shown[0].predicts_numbers else ()
                 names = tuple(name for name in TABS[label] if name not in without)
-                _pair(names, *shown, live=live)
+                _pair(names, source.drawn(*shown), shown[1], live=live)
             else:
-                _table(*shown, live=live)
+                _table(source, *shown, live=live)
 
 
 def _pair(names: tuple[str, ...], run: Run, step: int, *, live: bool) -> None:
@@ -132,17 +151,25 @@ def _pair(names: tuple[str, ...], run: Run, step: int, *, live: bool) -> None:
                 figure(name, run, step, live=live)
 
 
-def _table(run: Run, step: int, *, live: bool) -> None:
+def _table(source: Source, run: Run, step: int, *, live: bool) -> None:
     # It loads pandas, which the first paint does without.
     from nnlab.layer_table import column_words, layer_table
 
-    table = layer_table(run, step)
+    places = source.places(run, step)
+    table = layer_table(run, step, places)
     columns = {
         name: st.column_config.NumberColumn(label, help=meaning, format=form)
         for name, (label, meaning, form) in column_words().items()
     }
-    st.markdown(f"**All layers at step {run.record_at(step).step}**; click a column to sort")
-    st.dataframe(table, hide_index=True, column_config=columns, height="content", placeholder="n/a")
+    which = "All layers" if len(table) == len(run.layers) else "The layers found"
+    st.markdown(f"**{which} at step {run.record_at(step).step}**; click a column to sort")
+    st.dataframe(
+        table,
+        hide_index=places is None,
+        column_config=columns,
+        height="content" if len(table) <= MOST_ROWS else TABLE_HEIGHT,
+        placeholder="n/a",
+    )
     if live:
         return
     files(run, step)

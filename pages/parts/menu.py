@@ -11,13 +11,28 @@ PAGES = {
     "pages/1_Activation_functions.py": "Activation functions",
     "pages/2_Why_nonlinearity.py": "Why nonlinearity",
     "pages/3_Lighter_sevens.py": "Lighter sevens",
+    "pages/7_Your_model.py": "Your model",
+}
+
+QUESTIONS = {
+    "pages/1_Activation_functions.py": "What does an activation do to the error signal?",
+    "pages/2_Why_nonlinearity.py": "Why an activation at all?",
+    "pages/3_Lighter_sevens.py": "Does it make a network robust to brightness?",
+    "pages/7_Your_model.py": "And your own PyTorch model?",
 }
 
 
-def menu() -> None:
-    """Draw a row of links to all pages, and the way to share this one."""
+def questions() -> None:
+    """Draw a link to every page but the lab, with the question that it answers."""
+    for page, question in QUESTIONS.items():
+        st.page_link(page, label=question, icon=":material/science:")
+
+
+def menu(*, is_shared: bool = True) -> None:
+    """Draw a row of links to all pages, and the way to share this one, where a link can say it all."""
     st.divider()
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="menu"):
         for page, label in PAGES.items():
             st.page_link(page, label=label, width="content")
-        share()
+        if is_shared:
+            share()

@@ -24,12 +24,16 @@ _FIELDS = {
     "step": Field("step", "integer", "Step", "", low=0, high=FIELDS["steps"].high),
     "tab": Field("tab", "choice", "Tab", "", tuple(_WORDS)),
 }
-_HOME, _FIRST_TAB = "view", "view_first_tab"
+LAB = "lab"
 
 
-def read() -> list[str]:
+def _home(page: str) -> str:
+    return f"view_{page}"
+
+
+def read(page: str = LAB) -> list[str]:
     """Take over what the link says, on the first visit; give the sentences on what it says in vain."""
-    if _HOME in st.session_state:
+    if _home(page) in st.session_state:
         return []
     said: dict[str, str] = {}
     notes = []
@@ -39,38 +43,38 @@ def read() -> list[str]:
                 said[name] = str(field.parse(st.query_params[name]))
             except ValueError as error:
                 notes.append(f"Ignored {error}.")
-    st.session_state[_HOME] = said
+    st.session_state[_home(page)] = said
     return notes
 
 
-def said() -> dict[str, str]:
+def said(page: str = LAB) -> dict[str, str]:
     """Give what the address says of the view: nothing of what is shown without it."""
-    return dict(st.session_state.get(_HOME, {}))
+    return dict(st.session_state.get(_home(page), {}))
 
 
-def _say(name: str, value: str, *, usual: bool) -> None:
+def _say(page: str, name: str, value: str, *, usual: bool) -> None:
     """Keep a choice, and write it into the address, where it is not the usual one."""
-    kept = {n: v for n, v in said().items() if n != name} | ({} if usual else {name: value})
-    if kept == said():
+    kept = {n: v for n, v in said(page).items() if n != name} | ({} if usual else {name: value})
+    if kept == said(page):
         return
-    st.session_state[_HOME] = kept
+    st.session_state[_home(page)] = kept
     if usual:
         st.query_params.pop(name, None)
     else:
         st.query_params[name] = value
 
 
-def begin_anew() -> None:
+def begin_anew(page: str = LAB) -> None:
     """Forget the step: another run is looked at from its end."""
-    st.session_state[_HOME] = {name: value for name, value in said().items() if name != "step"}
+    st.session_state[_home(page)] = {name: value for name, value in said(page).items() if name != "step"}
 
 
-def step_of(run: Run) -> int:
+def step_of(run: Run, page: str) -> int:
     """Let the visitor choose a recorded step."""
     steps = [int(step) for step in run.steps]
     if len(steps) == 1:
         return steps[0]
-    wanted = run.record_at(int(said().get("step", steps[-1]))).step
+    wanted = run.record_at(int(said(page).get("step", steps[-1]))).step
     chosen = st.select_slider(
         "Step shown in every chart below",
         options=steps,
@@ -78,17 +82,20 @@ def step_of(run: Run) -> int:
         key=f"step_{id(run)}",
         help="Histograms and unit counts are taken at about 50 steps; the nearest one is shown and named.",
     )
-    _say("step", str(chosen), usual=chosen == steps[-1])
+    _say(page, "step", str(chosen), usual=chosen == steps[-1])
     return int(chosen)
 
 
-def open_tabs() -> Mapping[str, AbstractContextManager[object]]:
+def open_tabs(page: str) -> Mapping[str, AbstractContextManager[object]]:
     """Draw the tabs and give those that are open by their labels."""
     # The same all through a visit: with another one to begin with, Streamlit would open that.
-    first = st.session_state.setdefault(_FIRST_TAB, _WORDS.get(said().get("tab", ""), LABELS[0]))
-    tabs = dict(zip(LABELS, st.tabs(LABELS, default=first, on_change="rerun", key="tabs"), strict=True))
+    first = st.session_state.setdefault(
+        f"{_home(page)}_tab", _WORDS.get(said(page).get("tab", ""), LABELS[0])
+    )
+    key = "tabs" if page == LAB else f"tabs_{page}"
+    tabs = dict(zip(LABELS, st.tabs(LABELS, default=first, on_change="rerun", key=key), strict=True))
     opened = {label: tab for label, tab in tabs.items() if tab.open}
     for word, label in _WORDS.items():
         if label in opened:
-            _say("tab", word, usual=label == LABELS[0])
+            _say(page, "tab", word, usual=label == LABELS[0])
     return opened
