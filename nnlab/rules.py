@@ -235,13 +235,25 @@ def _exploding(view: View) -> Breach | None:
     return _exploding_in_depth(view) or _exploding_in_time(view)
 
 
+def _outgrows_what_arrives(view: View, layer: int) -> bool:
+    """Whether a layer's error signal is large beside what the output sends back, too.
+
+    In a model that nnlab did not build the last hidden layer may be a gate, or lie behind one, past which the
+    signal flows: where that is closed, its own signal is small, and all others look large beside it.
+    """
+    if view.run.config is not None:
+        return True
+    sent = max(view.record.layers["delta_norm"][-1], view.layer("activation_grad_norm")[-1])
+    return not view.delta[layer] <= EXPLODING_WARN * sent
+
+
 def _exploding_in_depth(view: View) -> Breach | None:
     if np.isinf(view.delta).any():
         layer = int(np.flatnonzero(np.isinf(view.delta))[-1])
         return Breach("exploding", "severe", layer, "delta_norm", float(view.delta[layer]), EXPLODING_SEVERE)
     layer_or_none = worst(view.delta)
     ratio = view.record.network["gradient_ratio"]
-    if layer_or_none is None or not math.isfinite(ratio):
+    if layer_or_none is None or not math.isfinite(ratio) or not _outgrows_what_arrives(view, layer_or_none):
         return None
     return _above("exploding", "gradient_ratio", layer_or_none, ratio, EXPLODING_WARN, EXPLODING_SEVERE)
 

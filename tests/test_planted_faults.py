@@ -324,3 +324,6 @@ def test_the_fault_is_named_and_its_twin_is_silent(fault: Fault) -> None:
         run = nnlab.diagnose(fault.plant(model) or model, x, y)
     found = {finding.kind: finding.layer for finding in run.findings}
     assert found.get(fault.kind) == fault.layer, found
+    # What a reader sees first: the fault itself, or that it has killed the layer.
+    assert run.findings[0].layer == fault.layer, found
+    assert run.findings[0].kind in (fault.kind, "dead_layer"), found
