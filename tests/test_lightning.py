@@ -140,3 +140,19 @@ def test_before_training_there_is_no_run():
 
     with pytest.raises(ValueError, match="run: training has not begun"):
         _ = Watch().run
+
+
+def test_the_lines_that_the_page_offers_record_a_fit(tmp_path, monkeypatch):
+    import torch
+
+    from nnlab.snippets import SNIPPETS
+
+    monkeypatch.chdir(tmp_path)
+    module, _, batches = make()
+    code = SNIPPETS["Lightning"].code
+    settings = 'max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, '
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        names = {"model": module, "batches": torch.utils.data.DataLoader(batches, batch_size=None)}
+        exec(compile(code.replace("Trainer(", f"Trainer({settings}"), "snippet", "exec"), names)
+    assert nnlab.load_run("run.jsonl").steps.tolist() == [0]

@@ -22,7 +22,6 @@ from nnlab.rules import KINDS
 from nnlab.run import LayerInfo, LayerNumbers, Run, StepRecord
 from nnlab.runfile import load_run
 from nnlab.selection import NO_FOLD, READABLE, folded, folds, matching, searched, usual_fold
-from nnlab.snippets import SNIPPETS
 from nnlab.summary import tiles
 
 PARTS = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
@@ -231,9 +230,3 @@ def test_a_run_without_histograms_is_drawn_as_far_as_it_goes(name):
     assert chart.is_empty == (name.endswith("histograms") or name == "idle_units")
     assert len(layer_table(bare, 10)) == 4
     assert ranked(bare, 10, "dead") == []
-
-
-@pytest.mark.parametrize("label", SNIPPETS)
-def test_snippets_are_python(label):
-    compile(SNIPPETS[label].code, label, "exec")
-    assert "run.jsonl" in SNIPPETS[label].code

@@ -557,3 +557,33 @@ def test_a_full_disk_does_not_end_the_training(tmp_path, monkeypatch):
     run = nnlab.load_run(path)
     assert run.steps.tolist() == [0, 1, 2, 5]
     assert any("missing" in note for note in run.notes)
+
+
+@pytest.mark.parametrize("label", ["Plain loop", "Accumulation and mixed precision", "One batch"])
+def test_the_lines_that_the_page_offers_record_a_run(label, tmp_path, monkeypatch):
+    import torch
+
+    from nnlab.snippets import SNIPPETS
+
+    monkeypatch.chdir(tmp_path)
+    model = make_model(dropout=0.0)
+    x, y = make_batches(1)[0]
+    names = {
+        "model": model,
+        "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
+        "loss_function": torch.nn.functional.cross_entropy,
+        "batches": make_batches(24),
+        "batches_per_step": 2,
+        "device": "cpu",
+        "x": x,
+        "y": y,
+    }
+    code = SNIPPETS[label].code.replace("GradScaler()", 'GradScaler("cpu")')
+    exec(compile(code, label, "exec"), names)
+    run = nnlab.load_run("run.jsonl")
+    steps = {"Plain loop": [0, 10, 20], "Accumulation and mixed precision": [0, 10], "One batch": [0]}
+    assert run.steps.tolist() == steps[label]
+    assert run.status == "completed"
+    assert [layer.name for layer in run.layers] == ["one", "two", "head"]
+    assert (run.series("delta_norm")[1] > 0).all()
+    assert 0.3 < run.records[0].network["loss"] < 3
