@@ -41,7 +41,7 @@ class Watch:
         self._model, self._path, self._every = model, path, every
         self._writer = None if path is None else RunWriter(path)
         self._environment = {**describe_environment("watch"), "model": type(model).__name__, "every": every}
-        self._probe = Probe(model, gradients=True, on_gradient=self._in_backward)
+        self._probe = Probe(model, gradients=True, on_gradient=self._in_backward, later=True)
         self._modules, self._parameters = frozenset(model.modules()), list(model.parameters())
         # Where passes through the model begin: known once one was seen.
         self._entrances: set[nn.Module] = set()
