@@ -338,7 +338,8 @@ def test_an_error_inside_the_model_leaves_it_as_it_was():
 
 def test_ctrl_c_in_a_real_process(tmp_path):
     script = """
-        import sys, torch, nnlab
+        import signal, sys, torch, nnlab
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job would ignore it
         model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
         with nnlab.watch(model, sys.argv[1]) as watch:
             for step in range(10**9):
@@ -353,7 +354,10 @@ def test_ctrl_c_in_a_real_process(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout.readline() == b"going\n"
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=30)
+        finally:
+            process.kill()
     run = nnlab.load_run(path)
     assert run.status == "interrupted"
     assert run.steps.tolist() == list(range(len(run.records)))
