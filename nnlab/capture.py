@@ -139,6 +139,18 @@ class Rows:
         return tuple(dict.fromkeys(phi.name for phi, _ in self.phis))
 
 
+def _is_matrix(values: torch.Tensor | None, units: int) -> bool:
+    """Whether values are what the metrics take as they stand, shape (examples, units)."""
+    return (
+        values is not None
+        and values.dtype is torch.float32
+        and values.is_cpu
+        and values.layout is torch.strided
+        and values.dim() == 2
+        and values.shape[1] == units
+    )
+
+
 def as_matrix(values: torch.Tensor, units: int, axis: int) -> torch.Tensor:
     """Give (examples, units): a unit is a feature or a channel, examples are everything else.
 
@@ -164,6 +176,8 @@ def side_by_side(parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
 
 
 def _stacked(parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+    if len(parts) == 1:
+        return parts[0]
     known = [part for part in parts if part is not None]
     if not known or len(known) < len(parts) or len({part.shape[1] for part in known}) > 1:
         return None
@@ -290,8 +304,28 @@ class Capture:
         axis = self._axis()
         return int(shape[axis]) if len(shape) >= -axis else int(shape[-1]) if shape else 1
 
+    def _plain_rows(self, call: Call) -> Rows | None:
+        """Give what one call of the usual kind left, which is matrices already; None for any other."""
+        pieces = call.pieces
+        z = call.base if not pieces else pieces[0].z
+        units = call.seen.tensor.shape[-1] if call.seen.tensor.dim() == 2 else -1
+        if len(pieces) > 1 or not _is_matrix(z.values, units) or self._axis() != -1:
+            return None
+        if not pieces and (z.grad is None or _is_matrix(z.grad, units)):
+            return Rows(z.values, z.values, z.grad, z.grad, ((IDENTITY, units),))
+        if not pieces:
+            return None
+        h = pieces[0].h
+        is_alike = _is_matrix(h.values, units) and all(
+            g is None or _is_matrix(g, units) for g in (z.grad, h.grad)
+        )
+        return Rows(z.values, h.values, z.grad, h.grad, ((pieces[0].phi, units),)) if is_alike else None
+
     def rows(self, call: Call) -> Rows:
         """Give what one call left."""
+        plain_rows = self._plain_rows(call)
+        if plain_rows is not None:
+            return plain_rows
         units, axis = self._units(call), self._axis()
 
         def matrix(values: torch.Tensor | None) -> torch.Tensor | None:

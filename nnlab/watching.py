@@ -307,7 +307,9 @@ def _updates(
         return None
     old = [_joined([before.get(id(weight)) for weight in row]) for row in weights]
     new = [_joined([weight.detach() for weight in row]) for row in weights]
-    moved = [None if o is None or n is None else n - o for n, o in zip(new, old, strict=True)]
+    pairs = [(n, o) for n, o in zip(new, old, strict=True) if n is not None and o is not None]
+    updates = iter(torch._foreach_sub([n for n, _ in pairs], [o for _, o in pairs]) if pairs else ())
+    moved = [None if n is None or o is None else next(updates) for n, o in zip(new, old, strict=True)]
     stds = moments(old + moved)[1]
     return stds[: len(old)], stds[len(old) :]
 
