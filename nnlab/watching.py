@@ -209,7 +209,7 @@ class Watch:
         Args:
             loss: of the step's batch; before a scaler multiplied it.
             scaler: the torch.amp.GradScaler that multiplied the loss, if any: gradients are recorded
-                without it.
+                without it. One that has taken its factor out already, by unscale_, need not be named.
             outputs: what the model gave, and
             targets: the class numbers it should be, if accuracy is to be recorded.
         """
@@ -232,6 +232,8 @@ class Watch:
         if not probe.drop_passes_without_gradient():
             self._note(f"step {self._step}: not recorded, no backward pass came through the model")
             return
+        if scales == (1.0, 1.0):
+            scales = (self._seen_scale(),) * 2
         grads = Grads(self._grads, scales[0], scales[0] if self._grads is not None else scales[1])
         samples, seen = probe.samples(grads, linked=False), self._infos()
         self._layers = self._grown(seen)
@@ -240,6 +242,21 @@ class Watch:
         never = probe.unexecuted
         self._never = [name for name in never if self._never is None or name in self._never]
         self._is_broken = not (math.isfinite(loss) and np.isfinite(record.layers["weight_norm"]).all())
+
+    def _seen_scale(self) -> float:
+        """Give the factor that a loss scaler nobody named has taken out of the gradients, 1 where none has.
+
+        Scalers multiply by powers of two; that clipping hits one exactly, in every digit, does not happen.
+        """
+        for parameter in self._parameters:
+            kept = (self._grads or {}).get(id(parameter))
+            if kept is None or parameter.grad is None or kept.is_sparse or not kept.any():
+                continue
+            place = int(kept.abs().argmax())
+            share = float(parameter.grad.flatten()[place]) / float(kept.flatten()[place])
+            is_power = 0 < share < 1 and math.frexp(share)[0] == 0.5
+            return 1 / share if is_power and torch.equal(kept * share, parameter.grad) else 1.0
+        return 1.0
 
     def _infos(self) -> tuple[LayerInfo, ...]:
         """Describe the layers that were executed, anew where they are others than last time."""

@@ -256,6 +256,25 @@ def test_the_real_scaler_is_understood():
     assert records[0].metrics.equals(records[1].metrics)
 
 
+def test_a_scaler_that_is_not_named_is_seen_by_what_it_took_out():
+    import torch
+    from torch.nn import functional as F
+
+    model = make_model(dropout=0.0)
+    twin = copy.deepcopy(model)
+    x, y = make_batches(1)[0]
+    runs = []
+    for network, scale in ((model, 1.0), (twin, 2.0**12)):
+        scaler, opt = Scaler(scale), torch.optim.SGD(network.parameters(), lr=0.1)
+        with nnlab.watch(network) as watch:
+            loss = F.cross_entropy(network(x), y)
+            (loss * scale).backward()
+            scaler.unscale_(opt, network.parameters())
+            watch.step(loss)
+        runs.append(watch.run)
+    assert runs[1].metrics.equals(runs[0].metrics)
+
+
 def test_hooks_vanish_and_nothing_is_kept(tmp_path):
     model = make_model()
     watch = nnlab.watch(model, tmp_path / "run.jsonl")
