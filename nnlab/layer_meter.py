@@ -8,6 +8,7 @@ definition is asked instead.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from nnlab.kernels import SLOPE
 from nnlab.metrics import Metric, layer_metrics, optional_metrics
 from nnlab.run import LayerNumbers
 from nnlab.samples import NAN, SATURATION_TAU, LayerSample, norm
-from nnlab.sums import Array, Both, careful_moments, center, dots, fits, settle
+from nnlab.sums import Array, careful_moments, fits
 
 # Layers are taken together up to this many numbers: 1 MB of float32, a usual L2 cache.
 BLOCK = 262_144
@@ -25,9 +26,11 @@ BLOCK = 262_144
 LONGEST = 1_000_000
 # Above this share of the squares a spread about the mean loses less than a digit by being their difference.
 MOSTLY_SPREAD = 0.2
+# A share of the squares, of which rounding leaves 1e-14 with the mean.
+FAR_SMALLER = 1e-8
 
 
-def _is_plain(values: torch.Tensor | None) -> bool:
+def _is_plain(values: torch.Tensor | None) -> TypeGuard[torch.Tensor]:
     return values is not None and values.dtype is torch.float32 and values.is_cpu and values.dim() > 0
 
 
@@ -50,9 +53,7 @@ def _alike(tensors: Sequence[torch.Tensor | None]) -> Iterator[tuple[list[int], 
 
 def _plain_places(tensors: Sequence[torch.Tensor | None]) -> tuple[list[int], list[torch.Tensor]]:
     """Give the tensors that PyTorch takes many of in one call, with their places."""
-    some = [
-        (place, values) for place, values in enumerate(tensors) if values is not None and _is_plain(values)
-    ]
+    some = [(p, values) for p, values in enumerate(tensors) if _is_plain(values) and values.numel()]
     return [place for place, _ in some], [values for _, values in some]
 
 
@@ -75,40 +76,32 @@ def norms(tensors: Sequence[torch.Tensor | None]) -> Array:
 def moments(tensors: Sequence[torch.Tensor | None]) -> tuple[Array, Array]:
     """Give means and standard deviations (correction 0), shape (tensors,) each; NaN for what is not there."""
     mean, std = np.full((2, len(tensors)), NAN)
-    trusted = np.zeros(len(tensors), dtype=bool)
     places, plain = _plain_places(tensors)
+    rest = [place for place, values in enumerate(tensors) if values is not None and values.numel()]
     if plain:
-        sizes = np.array([max(1, values.numel()) for values in plain])
-        mean[places] = torch.stack([values.sum() for values in plain]).numpy() / sizes
-        squares = norms(plain) ** 2
-        spread = squares - sizes * mean[places] ** 2
-        std[places] = np.sqrt(np.maximum(spread, 0) / sizes)
-        trusted[places] = fits(squares) & (spread > MOSTLY_SPREAD * squares)
-    rest = np.flatnonzero(~trusted).tolist()
-    if rest:
-        mean[rest], std[rest] = _centered_moments([tensors[place] for place in rest])
-    return mean, std
-
-
-def _centered_moments(tensors: Sequence[torch.Tensor | None]) -> tuple[Array, Array]:
-    """Give the same for numbers that lie close together, far from 0."""
-    mean, std = np.full((2, len(tensors)), NAN)
-    trusted = np.zeros(len(tensors), dtype=bool)
-    for places, stacked in _alike(tensors):
-        mean[places], std[places], trusted[places] = _moments_of_rows(stacked)
-    for place in np.flatnonzero(~trusted).tolist():
+        mean[places], std[places], trusted = _plain_moments(plain)
+        rest = sorted(set(rest) - set(np.array(places)[trusted].tolist()))
+    for place in rest:
         values = tensors[place]
-        if values is not None and values.numel():
+        if values is not None:
             mean[place], std[place] = _carefully(values)
     return mean, std
 
 
-def _moments_of_rows(stacked: torch.Tensor) -> tuple[Array, Array, Array]:
-    scratch = Both.of(torch.empty_like(stacked))
-    mean, left = center(Both.of(stacked), scratch)
-    size = np.array(float(stacked.shape[1]))
-    std, trusted = settle(dots(scratch.array, scratch.array), left, size)
-    return mean, std, trusted
+def _plain_moments(tensors: Sequence[torch.Tensor]) -> tuple[Array, Array, Array]:
+    """Give means, standard deviations, and which of them to trust."""
+    sizes = np.array([values.numel() for values in tensors])
+    means = torch.stack([values.sum() for values in tensors]).numpy() / sizes
+    squares = norms(tensors) ** 2
+    spread = squares - sizes * means**2
+    trusted = fits(squares) & (spread > MOSTLY_SPREAD * squares)
+    close = np.flatnonzero(~trusted).tolist()
+    if close:  # numbers that lie closer to each other than to 0: without their mean, then
+        left = torch._foreach_sub([tensors[place] for place in close], means[close].tolist())
+        spread[close] = norms(left) ** 2
+        # What rounding leaves of the mean weighs nothing beside a spread that is not far smaller.
+        trusted[close] = fits(spread[close]) & (spread[close] > FAR_SMALLER * squares[close])
+    return means, np.sqrt(np.maximum(spread, 0) / sizes), trusted
 
 
 def _carefully(values: torch.Tensor) -> tuple[float, float]:
