@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from nnlab.activation_calls import IDENTITY, Phi
-from nnlab.capture import Rows, Seen, as_matrix, plain, side_by_side
+from nnlab.seen import Rows, Seen, as_matrix, plain, side_by_side
 
 FUSED = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 OUT = "out_proj"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -21,70 +20,21 @@ from torch.overrides import TorchFunctionMode
 from nnlab.activation_calls import (
     Phi,
     base_name,
-    is_activation_name,
     is_own_activation,
     phi_of,
     works_in_place,
 )
-from nnlab.capture import Call, Capture, Grads, Piece, Seen
+from nnlab.bearers import ONE_CALL, bearing, computes_weight, is_weighted, owners_of, printable
+from nnlab.capture import Call, Capture, Grads, Piece
+from nnlab.function_kinds import kind_of
 from nnlab.fused import FUSED, FusedCall, draws
 from nnlab.model import Elementwise
 from nnlab.run import LayerInfo
 from nnlab.samples import LayerSample
+from nnlab.seen import Seen
 from nnlab.trails import Part, Parts, Trails
 
-NORMALIZATIONS = (
-    nn.modules.batchnorm._BatchNorm,
-    nn.modules.instancenorm._InstanceNorm,
-    nn.LayerNorm,
-    nn.GroupNorm,
-    nn.LocalResponseNorm,
-    nn.RMSNorm,
-)
-# What calls of PyTorch's functions mean, by their names.
-_NORMS = frozenset(
-    ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm")
-)
-_LINEAR = frozenset((
-    "linear", "bilinear", "embedding", "embedding_bag", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
-    "conv_transpose2d", "conv_transpose3d", "matmul", "rmatmul", "mm", "bmm", "addmm", "baddbmm", "einsum",
-    "tensordot",
-))  # fmt: skip
-# Between a layer and its activation these change shape, scale or precision, but not what is meant.
-_SHAPING = frozenset((
-    "view", "view_as", "reshape", "reshape_as", "flatten", "ravel", "unflatten", "permute", "transpose", "t",
-    "swapaxes", "swapdims", "movedim", "moveaxis", "contiguous", "squeeze", "unsqueeze", "expand", "clone",
-    "to", "type", "type_as", "float", "half", "bfloat16", "double", "dropout", "dropout1d", "dropout2d",
-    "dropout3d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "max_pool1d", "max_pool2d",
-    "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "lp_pool2d",
-    "max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices", "interpolate",
-    "pixel_shuffle",
-))  # fmt: skip
-_CUTTING = frozenset((
-    "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "getitem", "narrow", "select"
-))  # fmt: skip
-# Questions about tensors, whose answers are none.
-_ASKING = frozenset((
-    "size", "dim", "ndimension", "numel", "nelement", "stride", "is_floating_point", "is_complex", "item",
-    "tolist", "numpy", "len", "bool", "int", "format", "repr", "hash", "register_hook", "retain_grad", "set",
-    "is_contiguous", "element_size", "data_ptr", "storage_offset", "get_device", "set_grad_enabled",
-))  # fmt: skip
-_ADDING = frozenset(("add", "radd", "iadd", "sub", "rsub", "isub", "subtract"))
-_SCALING = frozenset(("mul", "rmul", "imul", "multiply", "div", "truediv", "itruediv", "divide"))
-_TRANSPOSING = frozenset(("t", "transpose", "permute", "swapaxes"))
 _T_GETTER = torch.Tensor.T.__get__  # type: ignore[attr-defined]
-
-
-# Layers of torch.nn that are one call of a function with their weight, and nothing else.
-_PLAIN = {
-    nn.Linear: "linear", nn.Bilinear: "bilinear", nn.Embedding: "embedding", nn.EmbeddingBag: "embedding_bag",
-    nn.Conv1d: "conv1d", nn.Conv2d: "conv2d", nn.Conv3d: "conv3d", nn.ConvTranspose1d: "conv_transpose1d",
-    nn.ConvTranspose2d: "conv_transpose2d", nn.ConvTranspose3d: "conv_transpose3d",
-}  # fmt: skip
-
-
-LONGEST_NAME = 200  # a module's path in a large model has about 80 characters
 
 
 def _no_check() -> None:
@@ -94,48 +44,6 @@ def _no_check() -> None:
 def _is_transformed() -> bool:
     """Whether a function transform as vmap is under way, in which tensors have no numbers of their own."""
     return torch._C._functorch.peek_interpreter_stack() is not None
-
-
-@cache
-def _kind(name: str) -> str:
-    """Tell what calls of a function mean to a probe."""
-    if name == "__get__":
-        return "attribute"
-    if is_activation_name(name):
-        return "activation"
-    base = base_name(name)
-    kinds = {
-        "product": _LINEAR,
-        "norm": _NORMS,
-        "shaping": _SHAPING,
-        "cutting": _CUTTING,
-        "adding": _ADDING,
-        "scaling": _SCALING,
-        "question": _ASKING,
-    }
-    return next((kind for kind, names in kinds.items() if base in names), "other")
-
-
-def computes_weight(module: nn.Module) -> bool:
-    """Whether a weight is no parameter but computed: by a parametrization or a hook, or as a property."""
-    if nn.utils.parametrize.is_parametrized(module, "weight"):
-        return True
-    if isinstance(vars(module).get("weight"), torch.Tensor):
-        return True
-    return isinstance(getattr(type(module), "weight", None), property)
-
-
-def is_weighted(module: nn.Module) -> bool:
-    """Tell whether a module is a row of the frames: a weight of two or more dimensions."""
-    if nn.utils.parametrize.is_parametrized(module, "weight"):
-        # To ask for such a weight is to compute it, which changes what a spectral norm remembers.
-        weight = next(module.parametrizations.weight.parameters(), None)  # type: ignore[union-attr]
-    else:
-        try:
-            weight = getattr(module, "weight", None)
-        except Exception:  # a property of the user's that cannot be asked for now
-            weight = None
-    return isinstance(weight, torch.Tensor) and weight.dim() >= 2 and not isinstance(module, NORMALIZATIONS)
 
 
 class _Sight(TorchFunctionMode):
@@ -170,32 +78,6 @@ def _is_plain_leaf(module: nn.Module) -> bool:
     return is_foreign and not (module._modules or module._parameters or module._buffers)
 
 
-def printable(name: str) -> str:
-    """Give a module's name as one short line: the keys of a ModuleDict may be any text."""
-    shown = name if name.isprintable() else name.encode("unicode_escape").decode()
-    half = LONGEST_NAME // 2 - 1
-    return shown if len(shown) <= LONGEST_NAME else f"{shown[:half]}…{shown[-half:]}"
-
-
-def _owners(model: nn.Module) -> dict[int, tuple[nn.Module | None, str]]:
-    """Tell which module a parameter is of, under which name; None where several share it."""
-    owners: dict[int, tuple[nn.Module | None, str]] = {}
-    for module in model.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            owners[id(parameter)] = (None if id(parameter) in owners else module, name)
-    return owners
-
-
-def _bearing(names: Mapping[nn.Module, str]) -> dict[nn.Module, str]:
-    """Name the modules that bear weights, without the parts of fused ones."""
-    inside = {part for module in names if isinstance(module, FUSED) for part in module.modules()}
-    return {
-        module: name or type(module).__name__
-        for module, name in names.items()
-        if isinstance(module, FUSED) or (is_weighted(module) and module not in inside)
-    }
-
-
 class Probe:
     """Context manager: sees one or more forward passes of a model while it is open.
 
@@ -226,8 +108,8 @@ class Probe:
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._names = {module: name for name, module in model.named_modules()}
         self._rows: dict[str, str] = getattr(model, "nnlab_layer_names", {})
-        self._known = _owners(model)
-        self._bearing = _bearing(self._names)
+        self._known = owners_of(model)
+        self._bearing = bearing(self._names)
         # By weight: the function that its layer is one call of, with the layer.
         self._own_calls: dict[int, tuple[str, nn.Module]] = {}
         self._layers: dict[int, Capture] = {}  # by weight, what was captured of such layers
@@ -249,7 +131,7 @@ class Probe:
                 yield module, self._enter_opaque, self._after_fused
             elif is_weighted(module) and not any(map(is_weighted, list(module.modules())[1:])):
                 if self._is_one_call(module):
-                    self._own_calls[id(module.weight)] = _PLAIN[type(module)], module
+                    self._own_calls[id(module.weight)] = ONE_CALL[type(module)], module
                 else:
                     yield module, self._before_weight, self._after_weight
             elif _is_plain_leaf(module):
@@ -259,7 +141,7 @@ class Probe:
         """Whether a layer is one call of a function, whose weight says whose it is."""
         weight = module._parameters.get("weight")
         is_its_own = weight is not None and self._known.get(id(weight), (None, ""))[0] is module
-        return type(module) in _PLAIN and is_its_own and not module._forward_hooks
+        return type(module) in ONE_CALL and is_its_own and not module._forward_hooks
 
     def attach(self) -> None:
         """Put the hooks where they are needed."""
@@ -316,7 +198,7 @@ class Probe:
     def see(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run one call of a PyTorch function, and note what it has to do with layers."""
         name = getattr(function, "__name__", "")
-        kind = _kind(name)
+        kind = kind_of(name)
         if self._opaque or kind == "question" or _is_transformed():
             return function(*args, **kwargs)
         if kind == "attribute":

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from nnlab.alignment import aligned, merged
-from nnlab.capture import Grads, plain
+from nnlab.capture import Grads
 from nnlab.environment import describe_environment
 from nnlab.layer_meter import LayerMeter, moments, norms
 from nnlab.probe import Probe
@@ -23,6 +23,7 @@ from nnlab.run import LayerInfo, Run, StepRecord, is_probe_record
 from nnlab.runfile import load_run
 from nnlab.runwriter import RunWriter
 from nnlab.samples import LayerSample
+from nnlab.seen import plain
 from nnlab.snapshot import check_model, not_executed, what_is_missing
 from nnlab.user_batch import scores_of
 
