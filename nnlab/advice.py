@@ -16,8 +16,8 @@ ADVICE: dict[str, str] = {
     "sigmoids between layers by tanh, ReLU or GELU.",
     "blocked": "Look behind this layer, toward the output, for a detach(), a no_grad(), a branch multiplied "
     "by 0, or weights that are all 0.",
-    "saturating": "Normalize what goes into this activation, or start with smaller weights; if it was not so "
-    "at the start, lower the learning rate.",
+    "saturating": "Normalize what goes into this activation, or start with smaller weights and biases; if it "
+    "was not so at the start, lower the learning rate.",
     "dying": "Lower the learning rate, or warm it up; units of leaky ReLU or GELU cannot die.",
     "rank_collapse": "Put residual connections or batch normalization before this layer, or use fewer "
     "layers.",

@@ -111,7 +111,6 @@ def _saturating_words(view: View, breach: Breach, layer: str) -> str:
     sides = ""
     if math.isfinite(low) and math.isfinite(high):
         sides = f" ({percent(low)} at the low end, {percent(high)} at the high end)"
-    spread = view.layer("pre_activation_std")[breach.layer]
     if breach.metric == "gate_saturation":
         return (
             f"{percent(breach.value)} of one gate's activations in {layer} sit on the flat part of its "
@@ -121,8 +120,20 @@ def _saturating_words(view: View, breach: Breach, layer: str) -> str:
     return (
         f"{percent(breach.value)} of {layer}'s activations sit on the flat part of "
         f"{view.hidden[breach.layer].activation}{sides}, where the slope is below 6 % of its "
-        f"largest value. The inputs of the activation spread too far: std of z is {scientific(spread)}."
+        f"largest value. {_why_flat(view, breach.layer)}"
     )
+
+
+def _why_flat(view: View, number: int) -> str:
+    """Say whether the activation's inputs lie too far apart, or all of them off to one side."""
+    mean = view.layer("pre_activation_mean")[number]
+    spread = view.layer("pre_activation_std")[number]
+    if abs(mean) > 2 * spread:
+        return (
+            f"The inputs of the activation lie off to one side: mean of z is {scientific(mean)}, its std only "
+            f"{scientific(spread)}. A bias, or inputs that are all of one sign, push them there."
+        )
+    return f"The inputs of the activation spread too far: std of z is {scientific(spread)}."
 
 
 def _dead_words(view: View, breach: Breach, layer: str) -> str:

@@ -331,3 +331,22 @@ def test_the_size_of_updates_is_judged_by_the_median_of_all_so_far(tiny_run: nnl
     usable = sorted(value for row in ratios[:, :2] for value in row if not math.isnan(value))
     middle = statistics.median(usable)
     assert [breach.value for breach in found] == [pytest.approx(middle)] * (not 1e-4 <= middle <= 1e-2)
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift", "words"),
+    [(30.0, 0.0, "spread too far: std of z is"), (1.0, 9.0, "lie off to one side: mean of z is 9")],
+)
+def test_saturation_is_explained_by_what_does_it(scale, shift, words):
+    import torch
+    from torch import nn
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(8, 16), nn.Sigmoid(), nn.Linear(16, 3))
+        x, y = torch.randn(40, 8), torch.randint(3, (40,))
+    with torch.no_grad():
+        model[0].weight.mul_(scale)
+        model[0].bias.fill_(shift)
+    finding = next(f for f in nnlab.diagnose(model, x, y).findings if f.kind == "saturating")
+    assert words in finding.explanation
