@@ -130,8 +130,8 @@ def _why_flat(view: View, number: int) -> str:
     spread = view.layer("pre_activation_std")[number]
     if abs(mean) > 2 * spread:
         return (
-            f"The inputs of the activation lie off to one side: mean of z is {scientific(mean)}, its std only "
-            f"{scientific(spread)}. A bias, or inputs that are all of one sign, push them there."
+            f"The inputs of the activation lie off to one side: mean of z is {scientific(mean)}, its std "
+            f"only {scientific(spread)}. A bias, or inputs that are all of one sign, push them there."
         )
     return f"The inputs of the activation spread too far: std of z is {scientific(spread)}."
 
