@@ -80,7 +80,8 @@ class FirstVisit:
 
 
 @pytest.fixture(scope="module")
-def first_visit(browser: Browser, address: str) -> FirstVisit:
+def first(browser: Browser, address: str) -> Iterator[tuple[FirstVisit, Page]]:
+    """Give what was seen of the page from a bare link, and the page itself."""
     page = open_page(browser, viewport=DESK)
     errors: list[str] = []
     hosts: set[str | None] = set()
@@ -91,9 +92,13 @@ def first_visit(browser: Browser, address: str) -> FirstVisit:
     page.goto(address)
     wait_for_charts(page)
     shown = [picture for picture in page.locator(PICTURE).all() if picture.is_visible()]
-    result = FirstVisit(page.locator(VERDICT).inner_text(), len(shown), errors, hosts)
+    yield FirstVisit(page.locator(VERDICT).inner_text(), len(shown), list(errors), set(hosts)), page
     page.context.close()
-    return result
+
+
+@pytest.fixture(scope="module")
+def first_visit(first: tuple[FirstVisit, Page]) -> FirstVisit:
+    return first[0]
 
 
 def test_the_first_visit_shows_the_verdict(first_visit: FirstVisit) -> None:
@@ -116,43 +121,48 @@ def test_the_first_visit_asks_no_other_host_for_anything(first_visit: FirstVisit
 # Training
 
 
-def test_training_moves_the_progress_and_redraws_the_charts(visit: Visit) -> None:
+@pytest.fixture(scope="module")
+def training(browser: Browser, address: str) -> Iterator[Page]:
+    """Give the page with a run on its way, which three tests look at one after another."""
     from playwright.sync_api import expect
 
-    page = visit(f"steps={LONG}")
+    page = open_page(browser, viewport=DESK)
+    page.goto(f"{address}/?steps={LONG}")
+    wait_for_charts(page)
     page.locator(TRAIN).click()
-    progress = page.get_by_test_id("stProgress")
-    expect(progress).to_contain_text("Step ", timeout=1000 * PATIENCE)
-    words, drawn = [progress.inner_text()], [picture(page, "delta_strip").inner_html()]
+    expect(page.get_by_test_id("stProgress")).to_contain_text("Step ", timeout=1000 * PATIENCE)
+    yield page
+    leave(page)
+
+
+def test_training_moves_the_progress_and_redraws_the_charts(training: Page) -> None:
+    progress = training.get_by_test_id("stProgress")
+    words, drawn = [progress.inner_text()], [picture(training, "delta_strip").inner_html()]
     # The first new picture may only replace that of the stored run.
     for _ in range(3):
-        drawn.append(wait_for_another_picture(page, "delta_strip", drawn[-1]))
+        drawn.append(wait_for_another_picture(training, "delta_strip", drawn[-1]))
         words.append(progress.inner_text())
     assert len(set(words)) > 2
 
 
-def test_stop_offers_train_again_and_keeps_the_records(visit: Visit) -> None:
+def test_a_reload_during_a_run_finds_the_run_again(training: Page) -> None:
+    training.locator(STOP).wait_for()
+    training.wait_for_url("**run=**")
+    link = browsing.link_of(training)
+    training.reload()
+    training.locator(STOP).wait_for()
+    training.get_by_test_id("stProgress").wait_for()
+    assert browsing.link_of(training) == link
+
+
+def test_stop_offers_train_again_and_keeps_the_records(training: Page) -> None:
     from playwright.sync_api import expect
 
-    page = visit(f"steps={LONG}")
-    page.locator(TRAIN).click()
-    expect(page.get_by_test_id("stProgress")).to_contain_text("Step ", timeout=1000 * PATIENCE)
-    page.locator(STOP).click()
-    expect(page.locator(TRAIN)).to_be_visible(timeout=10_000)  # how fast: benchmarks
-    expect(step_slider(page)).to_have_attribute("aria-valuetext", re.compile(r"[1-9]\d*"))
-    expect(page.get_by_test_id("stProgress")).to_have_count(0)
-
-
-def test_a_reload_during_a_run_finds_the_run_again(visit: Visit) -> None:
-    page = visit(f"steps={LONG}")
-    page.locator(TRAIN).click()
-    page.locator(STOP).wait_for()
-    page.wait_for_url("**run=**")
-    link = browsing.link_of(page)
-    page.reload()
-    page.locator(STOP).wait_for()
-    page.get_by_test_id("stProgress").wait_for()
-    assert browsing.link_of(page) == link
+    expect(training.get_by_test_id("stProgress")).to_contain_text("Step ", timeout=1000 * PATIENCE)
+    training.locator(STOP).click()
+    expect(training.locator(TRAIN)).to_be_visible(timeout=10_000)  # how fast: benchmarks
+    expect(step_slider(training)).to_have_attribute("aria-valuetext", re.compile(r"[1-9]\d*"))
+    expect(training.get_by_test_id("stProgress")).to_have_count(0)
 
 
 # Screens
@@ -160,18 +170,23 @@ def test_a_reload_during_a_run_finds_the_run_again(visit: Visit) -> None:
 
 @dataclass(frozen=True)
 class Phone:
-    """Where things were on a phone, and how wide the page was with each tab open."""
+    """Where things were on a dark phone, in which colors, and how wide the page was with each tab open."""
 
     train: dict[str, float] | None
     verdict: dict[str, float] | None
     widths: list[int]
+    background: str
+    chart_backgrounds: set[str]
 
 
 @pytest.fixture(scope="module")
 def phone(browser: Browser, address: str) -> Phone:
-    page = open_page(browser, viewport=PHONE)
+    page = open_page(browser, viewport=PHONE, color_scheme="dark")
     page.goto(address)
     wait_for_charts(page)
+    color = "e => getComputedStyle(e).backgroundColor"
+    background = page.get_by_test_id("stApp").evaluate(color)
+    chart_backgrounds = set(page.locator(f"{CHART} > svg").evaluate_all(f"l => l.map({color})"))
     train, verdict = page.locator(TRAIN).bounding_box(), page.locator(f"{VERDICT} p").first.bounding_box()
     widths = []
     for name in ("Learning", "Activations", "Units", "Gradients", "Table and files"):
@@ -179,7 +194,7 @@ def phone(browser: Browser, address: str) -> Phone:
         page.get_by_role("tabpanel", name=name).locator(f"{PICTURE}, canvas").first.wait_for()
         widths.append(page.evaluate("document.documentElement.scrollWidth"))
     page.context.close()
-    return Phone(train, verdict, widths)
+    return Phone(train, verdict, widths, background, chart_backgrounds)
 
 
 @pytest.mark.parametrize("part", ["train", "verdict"])
@@ -193,26 +208,21 @@ def test_a_phone_never_scrolls_sideways(phone: Phone) -> None:
     assert phone.widths == [PHONE["width"]] * 5
 
 
-def test_page_and_charts_are_dark_where_the_visitor_likes_it_dark(visit: Visit) -> None:
-    page = visit(color_scheme="dark")
+def test_page_and_charts_are_dark_where_the_visitor_likes_it_dark(phone: Phone) -> None:
     dark = "rgb({}, {}, {})".format(*page_background("dark"))
-    color = "e => getComputedStyle(e).backgroundColor"
-    assert page.get_by_test_id("stApp").evaluate(color) == dark
-    backgrounds = page.locator(f"{CHART} > svg").evaluate_all(f"l => l.map({color})")
-    assert set(backgrounds) == {dark}
+    assert phone.background == dark
+    assert phone.chart_backgrounds == {dark}
 
 
 # Files
 
 
 @pytest.fixture(scope="module")
-def downloads(browser: Browser, address: str) -> dict[str, tuple[str, bytes]]:
+def downloads(first: tuple[FirstVisit, Page]) -> dict[str, tuple[str, bytes]]:
     """Give name and bytes of every file that the heat map offers."""
-    page = open_page(browser, viewport=DESK)
-    page.goto(address)
-    wait_for_charts(page)
+    _, page = first
     files = save_files(page, "delta_heatmap")
-    page.context.close()
+    page.locator(".st-key-download_delta_heatmap button").first.click()
     return files
 
 
@@ -244,10 +254,13 @@ def test_the_numbers_of_a_chart_are_downloaded_as_csv(downloads: dict[str, tuple
 # Keyboard and text
 
 
-def test_the_arrow_keys_on_the_step_slider_change_the_step_of_the_charts(visit: Visit) -> None:
+def test_the_arrow_keys_on_the_step_slider_change_the_step_of_the_charts(
+    first: tuple[FirstVisit, Page],
+) -> None:
     from playwright.sync_api import expect
 
-    page = visit()
+    _, page = first
+    browsing.wait_until_calm(page)
     expect(page.locator(STRIP)).to_contain_text("step 300")
     step_slider(page).focus()
     page.keyboard.press("ArrowLeft")

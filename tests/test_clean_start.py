@@ -107,7 +107,7 @@ def test_the_command_line_trains_and_exports(clone: Path, tmp_path: Path) -> Non
     run = str(tmp_path / "run.jsonl")
     for arguments in (
         ["train", "--dataset", "iris", "--depth", "2", "--width", "4", "--steps", "5", "--out", run],
-        ["export", run, "--to", str(tmp_path), "--format", "csv,parquet,svg,report,printout,script"],
+        ["export", run, "--to", str(tmp_path), "--format", "csv,parquet,report,printout,script"],
     ):
         done = subprocess.run(
             [sys.executable, "-m", "nnlab", *arguments],

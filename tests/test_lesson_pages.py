@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -16,7 +17,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors import safe_open
@@ -47,6 +50,7 @@ from pages.parts import (
     pair,
     progress,
     runs,
+    save,
     sevens,
     shapes,
     training,
@@ -396,6 +400,32 @@ def test_a_chart_offers_its_files_and_its_explanation_once_they_are_open(lesson:
     offered = [button.label for button in page.get("download_button")]
     assert set(offered) - before == {"SVG", "PDF", "PNG", "HTML", "Vega-Lite", "CSV", "JSON", "Parquet"}
     assert len(page.markdown) == words + 1
+
+
+@each_lesson
+def test_every_chart_can_be_written_as_every_table_and_as_its_drawing(
+    lesson: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer, made = save.st.download_button, {}
+
+    def keep(label: str, data: Any, *, key: str, **options: Any) -> bool:
+        made[key] = data
+        return offer(label, data, key=key, **options)
+
+    monkeypatch.setattr(save.st, "download_button", keep)
+    page = new_session()
+    for name in LESSONS[lesson].charts:
+        page.session_state[f"download_{name}"] = True
+    page.switch_page(LESSONS[lesson].path).run()
+    assert_nothing_broke(page)
+    for name in LESSONS[lesson].charts:
+        frame = pd.read_csv(io.BytesIO(made[f"csv_{name}"]()))
+        assert len(frame) > 0, name
+        stored = pq.read_table(io.BytesIO(made[f"parquet_{name}"]()))
+        assert (stored.column_names, stored.num_rows) == (list(frame.columns), len(frame)), name
+        plain = json.loads(made[f"json_{name}"]())
+        assert list(plain["columns"]) == list(frame.columns), name
+        assert json.loads(made[f"vl_json_{name}"]())["datasets"], name
 
 
 def backgrounds(page: AppTest) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,10 +115,19 @@ def stop(page: Page, section: str) -> Locator:
     return page.locator(f".st-key-stop_{section} button")
 
 
-def train_to_the_end(page: Page, section: str) -> None:
+def start_to_train(page: Page, section: str) -> None:
+    """Press Train and wait until the address names the new run."""
     wait_until_calm(page)
+    earlier = query_of(page).get(f"{section}_run")
     train(page, section).click()
-    page.wait_for_url(f"**{section}_run=**")
+    page.wait_for_function(
+        "([name, earlier]) => ![null, earlier].includes(new URLSearchParams(location.search).get(name))",
+        arg=[f"{section}_run", earlier],
+    )
+
+
+def train_to_the_end(page: Page, section: str) -> None:
+    start_to_train(page, section)
     train(page, section).wait_for()
 
 
@@ -146,11 +155,14 @@ class Sight:
     path: str
 
 
+Bare = Callable[..., tuple[Sight, "Page"]]
+
+
 def _pixels(picture: Locator) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(picture.screenshot())).convert("RGB")).astype(int)
 
 
-def _look(browser: Browser, address: str, lesson: str, screen: str) -> Sight:
+def _look(browser: Browser, address: str, lesson: str, screen: str) -> tuple[Sight, Page]:
     page = open_page(browser, **SCREENS[screen])
     errors: list[tuple[str, str]] = []
 
@@ -174,14 +186,31 @@ def _look(browser: Browser, address: str, lesson: str, screen: str) -> Sight:
         "l => l.map(e => e.className.match(/st-key-chart_(\\w+)/)[1])"
     )
     charts = {name: _pixels(picture(page, name)) for name in names}
-    page.context.close()
-    return Sight(charts, errors, question, button, tuple(width), background, path)
+    return Sight(charts, list(errors), question, button, tuple(width), background, path), page
+
+
+@pytest.fixture(scope="module")
+def bare(browser: Browser, address: str) -> Iterator[Bare]:
+    """Give a function that opens a lesson by a bare link, once, and gives what was seen and the page."""
+    visited: dict[tuple[str, str], tuple[Sight, Page]] = {}
+
+    def look(lesson: str, screen: str = "light desk") -> tuple[Sight, Page]:
+        if (lesson, screen) not in visited:
+            visited[lesson, screen] = _look(browser, address, lesson, screen)
+        return visited[lesson, screen]
+
+    yield look
+    for _, page in visited.values():
+        page.context.close()
 
 
 @pytest.fixture(scope="module", params=[(lesson, screen) for lesson in CHARTS for screen in SCREENS], ids=str)
-def seen(request: pytest.FixtureRequest, browser: Browser, address: str) -> tuple[str, str, Sight]:
+def seen(request: pytest.FixtureRequest, bare: Bare) -> Iterator[tuple[str, str, Sight]]:
     lesson, screen = request.param
-    return lesson, screen, _look(browser, address, lesson, screen)
+    sight, page = bare(lesson, screen)
+    yield lesson, screen, sight
+    if screen == "dark phone":  # nobody comes back to it
+        page.context.close()
 
 
 def test_a_bare_link_shows_every_chart_painted_on_the_color_of_the_page(
@@ -228,7 +257,49 @@ def test_a_bare_link_shows_a_page_as_wide_as_the_screen_in_the_color_of_the_them
     assert sight.background == "rgb({}, {}, {})".format(*page_background(screen.split()[0]))
 
 
-# Sliders, files, keyboard
+# Files, keyboard, sliders: on the pages that are open already
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "first"),
+    [
+        (NONLINEARITY, "worked_example", "description,formula,value"),
+        (NONLINEARITY, "xor_closed_truth_table", "x1,x2,target,h1,h2,output,class,right"),
+        (SEVENS, "brightness_table", "network,"),
+    ],
+)
+def test_a_table_is_a_file_at_a_press(bare: Bare, path: str, name: str, first: str) -> None:
+    _, page = bare(path)
+    with page.expect_download() as download:
+        page.locator(f".st-key-csv_{name} button").click()
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith(first)
+    assert len(lines) > 2
+
+
+def _tab_to(page: Page, words: str) -> None:
+    """Press Tab until the button that has the focus says some words."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate(
+            "words => document.activeElement.matches('button') &&"
+            " document.activeElement.innerText.includes(words)",
+            words,
+        ):
+            return
+    pytest.fail(f"40 times Tab do not reach {words!r}")
+
+
+def test_a_question_is_guessed_and_answered_with_the_keyboard_alone(bare: Bare) -> None:
+    _, page = bare(ACTIVATIONS)
+    _tab_to(page, "1, like a straight line")
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    _tab_to(page, "Show the sigmoid")
+    page.keyboard.press("Enter")
+    expect_text(answer_to(page, "slope"), "You guessed right. Measured: the sigmoid's largest slope is 0.25")
+    page.wait_for_url("**show=sigmoid&**")
 
 
 @dataclass(frozen=True)
@@ -254,9 +325,10 @@ TRIES = (
 
 @pytest.mark.parametrize("tried", TRIES, ids=lambda tried: tried.lesson)
 def test_a_slider_moved_by_keyboard_repaints_its_chart_which_can_then_be_saved(
-    tried: Try, visit: Visit
+    tried: Try, bare: Bare
 ) -> None:
-    page = visit(tried.lesson)
+    _, page = bare(tried.lesson)
+    wait_until_calm(page)
     before, drawn = query_of(page), picture(page, tried.chart).inner_html()
     page.locator(f".st-key-{tried.slider}").get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
@@ -277,38 +349,35 @@ def test_a_slider_moved_by_keyboard_repaints_its_chart_which_can_then_be_saved(
     assert rows
 
 
-def _tab_to(page: Page, words: str) -> None:
-    """Press Tab until the button that has the focus says some words."""
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate(
-            "words => document.activeElement.matches('button') &&"
-            " document.activeElement.innerText.includes(words)",
-            words,
-        ):
-            return
-    pytest.fail(f"40 times Tab do not reach {words!r}")
-
-
-def test_a_question_is_guessed_and_answered_with_the_keyboard_alone(visit: Visit) -> None:
-    page = visit(ACTIVATIONS)
-    _tab_to(page, "1, like a straight line")
-    for _ in range(2):
-        page.keyboard.press("ArrowRight")
-    page.keyboard.press("Space")
-    _tab_to(page, "Show the sigmoid")
-    page.keyboard.press("Enter")
-    expect_text(answer_to(page, "slope"), "You guessed right. Measured: the sigmoid's largest slope is 0.25")
-    page.wait_for_url("**show=sigmoid&**")
-
-
 # Training
 
 
-def test_dots_in_training_move_until_stop(visit: Visit) -> None:
+@pytest.fixture(scope="module")
+def lesson_page(browser: Browser, address: str) -> Iterator[Page]:
+    """Give the page on nonlinearity with choices in its link, on which one test trains after another."""
+    page = open_page(browser, viewport=DESK)
+    open_lesson(page, address, NONLINEARITY, f"dots=moons&{LONG}&linear_layers=1&xor_seed=3")
+    yield page
+    leave(page)
+
+
+def test_the_question_on_xor_trains_and_answers(lesson_page: Page) -> None:
+    page = lesson_page
+    answer_to(page, "xor").get_by_text("no further than one half everywhere").click()
+    wait_until_calm(page)
+    page.get_by_role("button", name="Train six linear layers").click()
+    expect_text(
+        answer_to(page, "xor"),
+        re.compile(r"You guessed right\. Measured: its mean squared error at the end is 0\.25\b"),
+    )
+    page.wait_for_url(re.compile(r"[?&]linear_layers=6&.*xor_run=\w"))
+
+
+def test_dots_in_training_move_until_stop(lesson_page: Page) -> None:
     from playwright.sync_api import expect
 
-    page = visit(NONLINEARITY, LONG)
+    page = lesson_page
+    wait_until_calm(page)
     train(page, "dots").click()
     stop(page, "dots").wait_for()
     pictures: set[str] = set()
@@ -333,11 +402,23 @@ def test_dots_in_training_move_until_stop(visit: Visit) -> None:
     assert "step 20000:" not in title.inner_text()
 
 
-def test_a_reload_finds_dots_in_training_again(visit: Visit) -> None:
-    page = visit(NONLINEARITY, LONG)
-    train(page, "dots").click()
+def test_a_page_that_streamlit_lost_comes_back_with_its_choices(lesson_page: Page) -> None:
+    page = lesson_page
+    wait_until_calm(page)
+    page.wait_for_function("window.nnlabRescue")
+    page.evaluate(
+        "document.getElementById('root').remove();"
+        "setTimeout(() => { throw new Error('Cannot set a node at a delta path') })"
+    )
+    page.locator("[data-testid=stApp]").wait_for(state="detached")
+    wait_for_charts(page, len(CHARTS[NONLINEARITY]))
+    assert query_of(page)["dots"] == "moons"
+
+
+def test_a_reload_finds_dots_in_training_again(lesson_page: Page) -> None:
+    page = lesson_page
+    start_to_train(page, "dots")
     stop(page, "dots").wait_for()
-    page.wait_for_url("**dots_run=**")
     link = browsing.link_of(page)
     page.reload()
     stop(page, "dots").wait_for()
@@ -359,18 +440,6 @@ def test_sevens_trained_to_the_end_get_a_verdict_of_their_own(visit: Visit) -> N
     measured = re.findall(r"[\d.]+ %", verdict.inner_text())
     assert measured
     assert measured != stored
-
-
-def test_the_question_on_xor_trains_and_answers(visit: Visit) -> None:
-    page = visit(NONLINEARITY, "linear_layers=1&xor_seed=3")
-    answer_to(page, "xor").get_by_text("no further than one half everywhere").click()
-    wait_until_calm(page)
-    page.get_by_role("button", name="Train six linear layers").click()
-    expect_text(
-        answer_to(page, "xor"),
-        re.compile(r"You guessed right\. Measured: its mean squared error at the end is 0\.25\b"),
-    )
-    page.wait_for_url(re.compile(r"[?&]linear_layers=6&.*xor_run=\w"))
 
 
 # The visitor's own dots
@@ -411,11 +480,20 @@ def _draw(page: Page, color: str, count: int, left: float, top: float) -> None:
     page.mouse.up()
 
 
-def test_own_dots_are_drawn_with_the_mouse_and_learned(visit: Visit) -> None:
+@pytest.fixture(scope="module")
+def own_page(browser: Browser, address: str) -> Iterator[Page]:
+    """Give the page on nonlinearity with the visitor's own dots, none yet."""
+    page = open_page(browser, viewport=DESK)
+    open_lesson(page, address, NONLINEARITY, SHORT)
+    _choose_own(page)
+    yield page
+    leave(page)
+
+
+def test_own_dots_are_drawn_with_the_mouse_and_learned(own_page: Page) -> None:
     from playwright.sync_api import expect
 
-    page = visit(NONLINEARITY, SHORT)
-    _choose_own(page)
+    page = own_page
     expect_text(page.locator(".st-key-complaint_dots"), "No dots yet: draw some of both colors.")
     expect(train(page, "dots")).to_be_disabled()
     _draw(page, "Red", 12, 0.15, 0.15)
@@ -438,10 +516,11 @@ GOOD = "x,y,class\n" + "".join(f"{n % 7},{n % 5},{'left' if n % 7 < 3 else 'righ
 BAD = GOOD.replace("\n3,3,right\n", "\nthree,3,right\n")
 
 
-def test_a_bad_file_gives_one_sentence_and_a_good_one_trains(visit: Visit) -> None:
+def test_a_bad_file_gives_one_sentence_and_a_good_one_trains(own_page: Page) -> None:
     from playwright.sync_api import expect
 
-    page = visit(NONLINEARITY, f"dots=own&{SHORT}")
+    page = own_page
+    wait_until_calm(page)
     page.get_by_text("Upload a CSV file").click()
     wait_until_calm(page)
     chosen = page.locator(".st-key-own_file input[type=file]")
@@ -456,22 +535,12 @@ def test_a_bad_file_gives_one_sentence_and_a_good_one_trains(visit: Visit) -> No
     chosen.set_input_files({"name": "good.csv", "mimeType": "text/csv", "buffer": GOOD.encode()})
     expect(complaint).to_have_count(0)
     expect_text(page.locator(".st-key-csv_own"), "These 40 dots (CSV)")
+    drawn = picture(page, "dots_bent_surface").inner_html()
     train_to_the_end(page, "dots")
+    wait_for_another_picture(page, "dots_bent_surface", drawn)
     expect_text(page.locator(".st-key-chart_dots_bent_surface p").first, "step 50:")
     wait_for_charts(page, len(CHARTS[NONLINEARITY]))
     assert page.locator(browsing.PICTURE).count() == len(CHARTS[NONLINEARITY])
-
-
-def test_a_page_that_streamlit_lost_comes_back_with_its_choices(visit: Visit) -> None:
-    page = visit(NONLINEARITY, f"dots=moons&{SHORT}")
-    page.wait_for_function("window.nnlabRescue")
-    page.evaluate(
-        "document.getElementById('root').remove();"
-        "setTimeout(() => { throw new Error('Cannot set a node at a delta path') })"
-    )
-    page.locator("[data-testid=stApp]").wait_for(state="detached")
-    wait_for_charts(page, len(CHARTS[NONLINEARITY]))
-    assert query_of(page)["dots"] == "moons"
 
 
 # Between the lab and the lessons
@@ -486,9 +555,9 @@ def test_a_network_goes_from_a_lesson_to_the_lab_and_the_lab_leads_to_every_less
 
     page.get_by_role("button", name="New here?").click()
     links = page.get_by_test_id("stPopoverBody").get_by_role("link")
-    links.nth(2).wait_for()
+    links.nth(3).wait_for()
     assert [link.evaluate("a => a.href") for link in links.all()] == [
-        f"{address}/{lesson}" for lesson in CHARTS
+        f"{address}/{page}" for page in (*CHARTS, "Your_model")
     ]
     links.first.click()
     picture(page, "softmax_over_temperature").wait_for()
@@ -502,20 +571,3 @@ def test_a_network_goes_from_a_lesson_to_the_lab_and_the_lab_leads_to_every_less
     page.wait_for_url("**/?v=1&**")
     said = query_of(page)
     assert (said["depth"], said["width"], said["activation"]) == ("8", "32", "tanh")
-
-
-@pytest.mark.parametrize(
-    ("path", "name", "first"),
-    [
-        (NONLINEARITY, "worked_example", "description,formula,value"),
-        (NONLINEARITY, "xor_closed_truth_table", "x1,x2,target,h1,h2,output,class,right"),
-        (SEVENS, "brightness_table", "network,"),
-    ],
-)
-def test_a_table_is_a_file_at_a_press(visit: Visit, path: str, name: str, first: str) -> None:
-    page = visit(path)
-    with page.expect_download() as download:
-        page.locator(f".st-key-csv_{name} button").click()
-    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
-    assert lines[0].startswith(first)
-    assert len(lines) > 2

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import nnlab
-from nnlab import event_file
+from nnlab import event_file, report, run_files
 from nnlab.__main__ import main
 from nnlab.charts import CHARTS
 from nnlab.folder import to_zip, write_folder
@@ -44,7 +44,11 @@ def test_the_usual_files_are_what_the_contract_names(run):
     assert names == charts | tables | rest
 
 
-def test_the_command_line_gives_the_same_bytes_as_the_buttons(run, saved, tmp_path, capsys):
+def test_the_command_line_gives_the_same_bytes_as_the_buttons(run, saved, tmp_path, capsys, monkeypatch):
+    # Every format of some charts; all charts are drawn below, for runs of any shape.
+    some = {name: CHARTS[name] for name in ("loss", "delta_heatmap", "activation_histograms")}
+    monkeypatch.setattr(run_files, "CHARTS", some)
+    monkeypatch.setattr(report, "CHARTS", some)
     formats = [name for name in ALL if name != "printout"]  # tests/test_report.py writes that twice
     assert main(["export", str(saved), "--to", str(tmp_path), "--format", ",".join(formats)]) == 0
     printed = capsys.readouterr().out.splitlines()
@@ -122,7 +126,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(saved, tmp_path, mo
 
 
 def test_a_zip_holds_every_file_and_is_the_same_every_time(run):
-    files = files_of(View(run), ("csv", "svg", "run"))
+    files = files_of(View(run), ("csv", "vl.json", "run"))
     data = to_zip(files)
     assert data == to_zip(files)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -160,6 +164,15 @@ SHAPES = {
 }
 
 
+# The report draws every chart too: only two shapes are drawn once more for the files of the charts.
+FORMATS_OF = {
+    "diverged": USUAL,
+    "one layer": [name for name in USUAL if name not in ("svg", "png")],
+    "100 layers": USUAL,
+    "stalled": [name for name in USUAL if name not in ("svg", "png")],
+}
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_runs_of_any_shape_are_exported_whole_and_say_how_they_ended(shape, tmp_path, capsys):
     run = nnlab.train(SHAPES[shape])
@@ -168,11 +181,13 @@ def test_runs_of_any_shape_are_exported_whole_and_say_how_they_ended(shape, tmp_
     run.save(path)
     out = tmp_path / "out"
     out.mkdir()
-    assert main(["export", str(path), "--to", str(out)]) == 0
+    formats = FORMATS_OF[shape]
+    flags = [] if formats == USUAL else ["--format", ",".join(formats)]
+    assert main(["export", str(path), "--to", str(out), *flags]) == 0
     assert run.ending in (out / "README.md").read_text()
     assert run.ending in capsys.readouterr().err
     assert all(file.stat().st_size for file in out.iterdir())
-    assert len(list(out.iterdir())) == len(files_of(View(nnlab.load_run(path)), USUAL))
+    assert len(list(out.iterdir())) == len(files_of(View(nnlab.load_run(path)), formats))
 
 
 # TensorBoard
