@@ -127,8 +127,12 @@ def start_to_train(page: Page, section: str) -> None:
 
 
 def train_to_the_end(page: Page, section: str) -> None:
+    from playwright.sync_api import expect
+
     start_to_train(page, section)
+    wait_until_calm(page)  # the button to stop may come after the new address
     train(page, section).wait_for()
+    expect(stop(page, section)).to_have_count(0, timeout=1000 * PATIENCE)
 
 
 def query_of(page: Page) -> dict[str, str]:
@@ -270,6 +274,7 @@ def test_a_bare_link_shows_a_page_as_wide_as_the_screen_in_the_color_of_the_them
 )
 def test_a_table_is_a_file_at_a_press(bare: Bare, path: str, name: str, first: str) -> None:
     _, page = bare(path)
+    wait_until_calm(page)
     with page.expect_download() as download:
         page.locator(f".st-key-csv_{name} button").click()
     lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
@@ -502,6 +507,7 @@ def test_own_dots_are_drawn_with_the_mouse_and_learned(own_page: Page) -> None:
     expect(page.locator(".st-key-complaint_dots")).to_have_count(0)
     count = re.findall(r"\d+", page.locator(".st-key-own_pad #count").inner_text())
     expect_text(page.locator(".st-key-csv_own"), f"These {int(count[0]) + int(count[1])} dots (CSV)")
+    wait_until_calm(page)  # a page that is drawn anew calls off its downloads
     with page.expect_download() as waiting:
         page.locator(".st-key-csv_own button").click()
     header, *rows = waiting.value.path().read_text().splitlines()
