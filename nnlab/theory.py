@@ -96,10 +96,9 @@ def depth_scale(chi: np.ndarray | float) -> np.ndarray:
 def _check_sigmas(sigma_w: np.ndarray | float, sigma_b: np.ndarray | float, *, single: bool = True) -> None:
     for field, given in (("sigma_w", sigma_w), ("sigma_b", sigma_b)):
         allowed = f"allowed: {'a number' if single else 'numbers'} from 0 to {MAX_SIGMA:,.0f}"
-        try:
-            values = np.asarray(given, dtype=np.float64).ravel()
-        except (TypeError, ValueError):
-            raise ValueError(f"{field}: {given!r} is not allowed; {allowed}") from None
+        values = np.asarray(given).ravel()
+        if values.dtype.kind not in "fiu":
+            raise ValueError(f"{field}: {given!r} is not allowed; {allowed}")
         if single and np.ndim(given):
             raise ValueError(f"{field}: an array of shape {np.shape(given)} is not allowed; {allowed}")
         is_allowed = (values >= 0) & (values <= MAX_SIGMA)
