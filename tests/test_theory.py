@@ -22,6 +22,7 @@ from nnlab.theory import (
     mean_field_map,
     variance_map,
 )
+from nnlab.variance_table import variance_table
 
 BENT = {"step", "relu", "leaky_relu", "elu", "selu", "softsign", "hardtanh"}
 every_name = pytest.mark.parametrize("name", ACTIVATIONS)
@@ -88,6 +89,15 @@ def test_just_above_critical_the_fixed_point_follows_the_expansion():
     excess = 1e-4
     expected = (excess / (2 * 2 * math.sqrt(2 / math.pi))) ** 2
     assert mean_field("softsign", math.sqrt(1 + excess), 0.0).q_star == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_fixed_point_on_a_knot_of_the_table_is_found():
+    # Where V(q) = q but for rounding, its sign there says nothing about the side.
+    for knot in variance_table("step").variance[560:880:9]:
+        sigma_w = math.sqrt(2 * knot)  # V(q) = sigma_w^2 / 2 everywhere
+        assert mean_field("step", sigma_w, 0.0).q_star == pytest.approx(knot, rel=1e-12)
+        found = mean_field_map("step", np.array([sigma_w]), 0.0)
+        assert found.q_star[0] == pytest.approx(knot, rel=1e-7)
 
 
 def test_small_biases_at_criticality():
