@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Beyond it every activation but a wave stays flat or stays steep; a wave's z is never taken this far out.
 WINDOW = 100.0
+LARGEST = 1e300  # a variance beyond it is infinite in all but name: its sums leave float64
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class LayerSignal:
     `activation_mean` and `activation_std` are those of phi(z) before the residual add, `slope_power` is
     E phi'(z)^2, `saturation` the share of abs(phi') < tau sup abs(phi'). `chi` is by what the squared norm
     of delta grows from the next layer to this one, and `backward_gain` its root; nan for the last layer.
+    Where the signal grows beyond float64 the numbers are inf or nan.
     """
 
     index: int
@@ -69,9 +71,10 @@ class SignalTheory:
     @property
     def vanishing_index(self) -> float:
         """Least-squares slope of log10 delta_rms on the layer, decades a layer; nan where it has none."""
-        if len(self.layers) < 2 or not all(layer.chi for layer in self.layers):
+        growths = [layer.chi for layer in self.layers[:-1]]
+        if not growths or not all(0 < chi < math.inf for chi in growths):
             return math.nan
-        gains = [0.5 * math.log10(layer.chi) for layer in self.layers[:-1]]
+        gains = [0.5 * math.log10(chi) for chi in growths]
         decades = -np.cumsum([0.0, *gains])
         return float(np.polyfit(np.arange(len(decades)), decades, 1)[0])
 
@@ -118,7 +121,7 @@ def predict_signal(
     scales = [_weight_scale(config, inputs, layer) for layer in range(1, config.depth + 1)]
     if INITIALIZERS[config.initializer].fitted_to_data:
         scales = _fitted(config, scales, input_power)
-    gained = [config.gain**2 * scale for scale in scales]
+    gained = [config.gain * config.gain * scale for scale in scales]
     forwards = _forward(config, inputs, gained, input_power)
     return SignalTheory(_with_gradients(config, forwards))
 
@@ -176,9 +179,8 @@ def _outgoing(config: ExperimentConfig, layer: int, entering: _Stream, variance:
 
     phi(z) and what entered are independent unit by unit, since z mixes all units at random.
     """
-    mean = float(output_mean(config.activation, variance)) if variance > 0 else _at_rest(config.activation)
-    power = float(output_power(config.activation, variance))
-    spread = max(0.0, power - mean**2)
+    mean, power = _output_moments(config.activation, variance)
+    spread = _positive(power - mean**2)
     if not (config.residual and layer > 1):
         return _Stream(power, mean, spread)
     return _Stream(
@@ -186,8 +188,19 @@ def _outgoing(config: ExperimentConfig, layer: int, entering: _Stream, variance:
     )
 
 
-def _at_rest(name: str) -> float:
-    return float(entry_of(name).function(np.zeros(1))[0])
+def _positive(variance: float) -> float:
+    """Give a variance, 0 where rounding took it below; nan stays nan, as it would not in max()."""
+    return 0.0 if variance < 0 else variance
+
+
+def _output_moments(name: str, variance: float) -> tuple[float, float]:
+    """Give E phi(z) and E phi(z)^2, nan where the variance leaves float64."""
+    if not variance <= LARGEST:
+        return math.nan, math.nan
+    if variance == 0:
+        rest = float(entry_of(name).function(np.zeros(1))[0])
+        return rest, rest**2
+    return float(output_mean(name, variance)), float(output_power(name, variance))
 
 
 def _with_gradients(config: ExperimentConfig, forwards: list[_Forward]) -> tuple[LayerSignal, ...]:
@@ -217,6 +230,8 @@ def _growth(config: ExperimentConfig, upper: _Forward, lower: _Forward, above: L
 
 
 def _slope_power(name: str, variance: float) -> float:
+    if not variance <= LARGEST:
+        return math.nan
     if variance > 0:
         return float(slope_power(name, variance))
     return float(entry_of(name).derivative(np.zeros(1))[0] ** 2)
@@ -224,17 +239,16 @@ def _slope_power(name: str, variance: float) -> float:
 
 def _layer(name: str, index: int, forward: _Forward, chi: float) -> LayerSignal:
     variance = forward.variance
-    mean = float(output_mean(name, variance)) if variance > 0 else _at_rest(name)
-    power = float(output_power(name, variance))
+    mean, power = _output_moments(name, variance)
     return LayerSignal(
         index=index,
         sigma_w2=forward.sigma_w2,
         sigma_b2=forward.sigma_b2,
         pre_activation_variance=variance,
         activation_mean=mean,
-        activation_std=math.sqrt(max(0.0, power - mean**2)),
+        activation_std=math.sqrt(_positive(power - mean**2)),
         slope_power=_slope_power(name, variance),
-        saturation=saturation_share(name, variance),
+        saturation=saturation_share(name, variance) if variance <= LARGEST else math.nan,
         chi=chi,
     )
 

@@ -144,6 +144,16 @@ def test_nothing_passes_through_zeros_and_steps_and_one_layer_has_ratio_one():
     assert math.isnan(single.layers[0].backward_gain)
 
 
+@pytest.mark.parametrize("gain", [1e20, 1e200])
+def test_a_signal_beyond_float64_is_a_result(gain):
+    theory = predict_signal(experiment(activation="relu", initializer="kaiming_normal", gain=gain, depth=20))
+    assert not math.isfinite(theory.layers[-1].pre_activation_variance)
+    assert math.isnan(theory.layers[-1].saturation)
+    assert math.isnan(theory.layers[-1].activation_std)
+    assert not math.isfinite(theory.gradient_ratio)
+    assert math.isnan(theory.vanishing_index)
+
+
 def test_saturated_shares():
     # definitions.md, 2.3: |tanh| > 0.97, and |2 sigmoid - 1| > 0.97
     assert saturation_share("tanh", 1.0) == pytest.approx(2 * norm.sf(math.atanh(0.97)), rel=1e-9)
