@@ -27,14 +27,18 @@ _HOMES = {
     "watch": "nnlab.watching",
 }
 
-__all__ = sorted(_HOMES)
+_MODULES = ("theory",)
+
+__all__ = sorted([*_HOMES, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"nnlab.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'nnlab' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *__all__})

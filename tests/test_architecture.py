@@ -25,7 +25,11 @@ LAYERS = (
         "initializers", "datasets", "csvfile", "csvtable", "csvdata", "network", "questions",
         "activation_facts",
     ),
+    ("gaussian_mean", "born_dead", "length_chain", "linear_product"),
+    ("variance_table", "correlation", "moment_map"),
+    ("theory",),
     ("config", "points", "surface", "chain", "collapse", "xor", "brightness", "followed", "neuron"),
+    ("signal_theory",),
     ("histogram", "metrics", "model", "environment", "autograd", "brightness_words", "kernels", "losses",
      "optimizer", "threads", "sums"),
     ("run", "presets", "engine", "columns"),
@@ -75,6 +79,8 @@ TORCH_FREE = (
     "fonts", "provenance", "columns", "tables", "event_file", "report", "printout", "run_files", "folder",
     "reproduction", "reproduction_data", "reproduction_facts", "reproduction_network", "reproduction_text",
     "checkpoint", "conversion",  # which import layer_chain and tensor_file, and archive
+    "theory", "variance_table", "gaussian_mean", "correlation", "moment_map", "born_dead", "length_chain",
+    "linear_product", "signal_theory",
     "selection", "gaps",  # which import measures and layer_names
 )  # fmt: skip
 # The command that converts .pt files unpickles them on their owner's machine: there is no other way to read
