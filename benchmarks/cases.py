@@ -68,9 +68,8 @@ def make_optimizer(config: ExperimentConfig, model: nn.Module) -> torch.optim.Op
     return torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
 
 
-def bare(config: ExperimentConfig, data: Data) -> Iterator[None]:
-    """Train as anybody would write it, a step at a time, and look at nothing."""
-    model = build_model(config, data)
+def loop(config: ExperimentConfig, data: Data, model: nn.Module) -> Iterator[torch.Tensor]:
+    """Train as anybody would write it, giving the loss between the backward pass and the optimizer."""
     optimizer = make_optimizer(config, model)
     batches = member.batches(data, config)
     x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
@@ -79,8 +78,13 @@ def bare(config: ExperimentConfig, data: Data) -> Iterator[None]:
         optimizer.zero_grad()
         loss = F.cross_entropy(model(x[rows]), y[rows])
         loss.backward()
+        yield loss
         optimizer.step()
-        yield
+
+
+def bare(config: ExperimentConfig, data: Data) -> Iterator[torch.Tensor]:
+    """Train so, and look at nothing."""
+    return loop(config, data, build_model(config, data))
 
 
 def products(config: ExperimentConfig) -> Iterator[None]:

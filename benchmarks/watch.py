@@ -14,11 +14,10 @@ from unittest import mock
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from benchmarks.cases import CASES, KINDS, bare, make_data, make_optimizer
+from benchmarks.cases import CASES, KINDS, bare, loop, make_data
 from benchmarks.ratios import interleave, ratios, save, show
-from nnlab import member, watching
+from nnlab import watching
 from nnlab.config import ExperimentConfig
 from nnlab.datasets import Data
 from nnlab.model import build_model
@@ -58,25 +57,11 @@ def _row(name: str, activation: str, optimizer: str, rounds: int) -> dict[str, A
     }
 
 
-def _loop(config: ExperimentConfig, data: Data, model: nn.Module) -> Iterator[torch.Tensor]:
-    """Train as anybody would, giving the loss between the backward pass and the optimizer."""
-    optimizer = make_optimizer(config, model)
-    batches = member.batches(data, config)
-    x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
-    while True:
-        rows = next(batches)
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x[rows]), y[rows])
-        loss.backward()
-        yield loss
-        optimizer.step()
-
-
 def watched(config: ExperimentConfig, data: Data, every: int, path: Path) -> Iterator[None]:
     """Train with the two lines that watching takes."""
     model = build_model(config, data)
     with watching.watch(model, path, every=every) as watch:
-        for loss in _loop(config, data, model):
+        for loss in loop(config, data, model):
             watch.step(loss)
             yield
 
@@ -95,7 +80,7 @@ def hooked(config: ExperimentConfig, data: Data) -> Iterator[None]:
     for module in model.modules():
         if not list(module.children()):
             module.register_forward_hook(after)
-    for _ in _loop(config, data, model):
+    for _ in loop(config, data, model):
         numbers.extend(p.grad.norm().item() for p in model.parameters() if p.grad is not None)
         numbers.clear()
         yield
