@@ -109,12 +109,15 @@ class Watch:
         if self._status != "running":
             return
         self.stop()
+        if self._missed:  # counted, since a loop can go on so for ever
+            self._note(f"{self._missed} steps were not recorded: no backward pass came through the model")
         for note in not_executed(self._never or ()):
             self._note(note)
         self._status = "diverged" if status == "completed" and self._is_broken else status
         if self._writer is not None:
             self._writer.finish(self._bare_run(), self._status)
 
+    _missed = 0  # steps that were due but left nothing to record
     _is_broken = False
     _never: list[str] | None = None  # the modules that no recorded step came through
 
@@ -231,7 +234,7 @@ class Watch:
     def _record(self, loss: float, scales: tuple[float, float], accuracy: float) -> None:
         probe = self._probe
         if not probe.drop_passes_without_gradient():
-            self._note(f"step {self._step}: not recorded, no backward pass came through the model")
+            self._missed += 1
             return
         if scales == (1.0, 1.0):
             scales = (self._seen_scale(),) * 2

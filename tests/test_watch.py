@@ -427,6 +427,16 @@ def test_a_step_without_a_backward_pass_is_said():
     assert "no backward pass" in watch.run.notes[0]
 
 
+def test_steps_without_a_backward_pass_are_one_note():
+    model = make_model()
+    with nnlab.watch(model) as watch:
+        for _ in range(50):
+            watch.step(0.5)
+    (note,) = watch.run.notes[:1]
+    assert note.startswith("50 steps were not recorded")
+    assert sum("no backward pass" in one for one in watch.run.notes) == 1
+
+
 def test_layers_that_come_in_later_get_rows(tmp_path):
     """A mixture of experts: the second one runs first at step 2."""
     import torch
