@@ -44,6 +44,8 @@ class Watch:
         self._environment = {**describe_environment("watch"), "model": type(model).__name__, "every": every}
         self._probe = Probe(model, gradients=True, on_gradient=self._in_backward, later=True)
         self._modules, self._parameters = frozenset(model.modules()), list(model.parameters())
+        # Any parameter tells a scaler's factor; an embedding would take longest over it.
+        self._smallest_first = sorted(self._parameters, key=torch.Tensor.numel)
         # Where passes through the model begin: known once one was seen.
         self._entrances: set[nn.Module] = set()
         self._layers: tuple[LayerInfo, ...] = ()
@@ -252,7 +254,7 @@ class Watch:
 
         Scalers multiply by powers of two; that clipping hits one exactly, in every digit, does not happen.
         """
-        for parameter in self._parameters:
+        for parameter in self._smallest_first:
             kept = (self._grads or {}).get(id(parameter))
             if kept is None or parameter.grad is None or kept.is_sparse or not kept.any():
                 continue
