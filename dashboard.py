@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from nnlab.jobs import warm_up
 from nnlab.presets import PRESETS
 from nnlab.provenance import in_words
-from pages.parts import followed_file, own_data, runs
+from nnlab.warm_up import warm_up
+from pages.parts import followed_file, own_data, pinned, replay, runs, treatment
 from pages.parts.choice import choose, current, show_notes, write_address
 from pages.parts.controls import sidebar
 from pages.parts.lab import TICKING, panels
@@ -49,6 +49,7 @@ def header(problem: str) -> None:
             questions()
         run = runs.shown()
         share("" if run is None else in_words(run.environment), needs_file=config.dataset == "csv")
+        pinned.offer(run)
     st.markdown(f"#### {config.words}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
@@ -66,7 +67,7 @@ def header(problem: str) -> None:
                 "Train",
                 icon=":material/play_arrow:",
                 type="primary",
-                on_click=runs.retrain,
+                on_click=treatment.train_anew,
                 key="train",
                 disabled=bool(problem),
             )
@@ -83,13 +84,13 @@ def messages(problem: str) -> None:
         st.error(f"This cannot be trained. {problem}.", icon=":material/block:")
     if st.session_state.get(runs.ERROR):
         st.error(st.session_state[runs.ERROR], icon=":material/hourglass_disabled:")
-    if runs.is_replayed() and not runs.is_of_another_file():
+    if replay.is_replayed() and not replay.is_of_another_file():
         st.info(
             "The link's run is not in memory here: trained again, it gives the same numbers.",
             icon=":material/replay:",
         )
-    if runs.otherwise():
-        st.warning(runs.otherwise(), icon=":material/memory:")
+    if replay.otherwise():
+        st.warning(replay.otherwise(), icon=":material/memory:")
     run = runs.shown()
     if run is not None and (difference := runs.unlike(run, current())):
         st.info(difference, icon=":material/history:")
@@ -102,13 +103,14 @@ problem = sidebar()
 top, own = st.container(), st.container()
 lack = own_data.choose_data(own)
 if not problem and not lack:
-    runs.replay()
+    replay.train_again()
 with top:
     header(problem or lack)
 messages(problem)
 job = runs.job()
 st.session_state[TICKING] = job is not None and job.is_active
 st.fragment(panels)()
-write_address(current(), runs.of_address())
+of_page = treatment.of_address() | {pinned.PINS: pinned.text()}
+write_address(current(), replay.of_address() | of_page)
 warm_up()
 rescue()

@@ -1,4 +1,4 @@
-"""The command line: python -m nnlab train | show | export | convert."""
+"""The command line: python -m nnlab train | heal | show | export | sweep | convert | papers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 from nnlab.config import FIELDS, ExperimentConfig
 from nnlab.explanations import why_healthy
+from nnlab.failure import is_of_memory
 from nnlab.field import Field
 from nnlab.layer_table import layer_table
 from nnlab.numerals import percent, scientific
@@ -24,6 +26,7 @@ from nnlab.remedies import describe
 from nnlab.run import Run, StepRecord
 from nnlab.runfile import load_run
 from nnlab.runwriter import LostRecordsWarning, RunWriter
+from nnlab.whole_file import write_whole
 
 if TYPE_CHECKING:
     from nnlab.run_files import View
@@ -68,14 +71,18 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_config_flags(train)
     train.add_argument("--out", metavar="FILE", help="run file to write")
     train.add_argument("--weights", metavar="FILE", help="safetensors file for the trained weights")
+    heal = commands.add_parser("heal", help="train, then try one remedy after the other", allow_abbrev=False)
+    _add_config_flags(heal)
     show = commands.add_parser("show", help="print a run's verdict and layer table")
     show.add_argument("file", help="run file")
     _add_export(commands)
+    _add_sweep(commands)
     convert = commands.add_parser(
         "convert", allow_abbrev=False, help="write a PyTorch state dict (.pt, .pth) as a safetensors file"
     )
     convert.add_argument("file", help="file of torch.save(model.state_dict(), file)")
     convert.add_argument("--out", metavar="FILE", required=True, help="safetensors file to write")
+    _add_papers(commands)
     return parser
 
 
@@ -89,6 +96,32 @@ def _add_export(commands: Any) -> None:
     export.add_argument("--format", metavar="NAMES", help=formats)
     export.add_argument("--step", metavar="STEP", help="the step that charts and report show [the last]")
     export.add_argument("--theme", metavar="THEME", default="light", help="colors: light or dark [light]")
+
+
+def _add_papers(commands: Any) -> None:
+    papers = commands.add_parser(
+        "papers", allow_abbrev=False, help="measure the papers' figures and compare with what they say"
+    )
+    papers.add_argument("--only", metavar="NAME", nargs="+", help="papers to measure [all]")
+    papers.add_argument("--small", action="store_true", help="small settings: seconds, nothing is kept")
+    papers.add_argument("--to", metavar="DIR", help="folder for the results [the package's, unless --small]")
+
+
+def _add_sweep(commands: Any) -> None:
+    sweep = commands.add_parser(
+        "sweep", allow_abbrev=False, help="train every combination of some fields' values, from several seeds"
+    )
+    _add_config_flags(sweep)
+    axis = "a field and its values; once for every field that varies"
+    sweep.add_argument("--grid", metavar="FIELD=VALUES", action="append", default=[], help=axis)
+    sweep.add_argument(
+        "--seeds", metavar="COUNT", default="1", help="seeds a combination, from --seed on [1]"
+    )
+    sweep.add_argument("--out", metavar="FILE", required=True, help="Parquet file to write, a row a run")
+    kinds = "threads, processes or dask [processes for long sweeps]"
+    sweep.add_argument("--executor", metavar="NAME", help=kinds)
+    sweep.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler [a local cluster]")
+    sweep.add_argument("--workers", metavar="COUNT", help="cells at a time [one a processor]")
 
 
 def _read_config(arguments: argparse.Namespace) -> ExperimentConfig:
@@ -151,10 +184,12 @@ def _train(arguments: argparse.Namespace) -> int:
 
     stop = threading.Event()
     writer: RunWriter | None = None
+    latest: Run | None = None
     bar = _Bar(config.steps)
 
     def on_record(run: Run, record: StepRecord) -> None:
-        nonlocal writer
+        nonlocal writer, latest
+        latest = run
         if arguments.out:  # opened at the first record: an unusable dataset leaves an old file alone
             writer = writer or RunWriter(arguments.out)
             writer.append(run, record)
@@ -163,8 +198,12 @@ def _train(arguments: argparse.Namespace) -> int:
     try:
         with _interrupts_set(stop), _losses_said_at_the_end():
             run = train(config, on_record=on_record, stop=stop)
-    except ValueError as error:
-        raise ValueError(_as_flag(error)) from None
+    except BaseException as error:
+        if writer is not None and latest is not None:  # the file, too, says that this is no whole run
+            _finish(writer, replace(latest, status="failed"))
+        if isinstance(error, ValueError):
+            raise ValueError(_as_flag(error)) from None
+        raise
     finally:
         bar.close()
     if arguments.out:
@@ -177,6 +216,36 @@ def _train(arguments: argparse.Namespace) -> int:
         _complain(writer.trouble)
         return EXIT_BAD_INPUT
     return EXIT_INTERRUPTED if run.status == "stopped" else EXIT_DONE
+
+
+def _heal(arguments: argparse.Namespace) -> int:
+    config = _read_config(arguments)
+    # These load torch and pandas, which bad input does without.
+    from nnlab.comparison import differences, last_ratio, verdict_words
+    from nnlab.healing import heal
+    from nnlab.trainer import train
+
+    stop = threading.Event()
+    latest = config
+
+    def train_and_say(tried: ExperimentConfig) -> Run:
+        nonlocal latest
+        run = train(tried, stop=stop)
+        if stop.is_set():
+            raise KeyboardInterrupt
+        said = differences(latest, tried) or tried.words
+        print(f"{said}: R {last_ratio(run)}, {_test_score(run)}, {verdict_words(run)}", flush=True)
+        latest = tried
+        return run
+
+    try:
+        with _interrupts_set(stop):
+            runs = heal(config, train_and_say)
+    except ValueError as error:
+        raise ValueError(_as_flag(error)) from None
+    if runs[-1].findings:
+        print(f"not healthy after {len(runs) - 1} remedies")
+    return EXIT_DONE
 
 
 def _finish(writer: RunWriter, run: Run) -> None:
@@ -208,17 +277,7 @@ def _interrupts_set(stop: threading.Event) -> Iterator[None]:
 def _save_weights(run: Run, path: str) -> None:
     from nnlab.checkpoint import write_checkpoint
 
-    _write_whole(write_checkpoint(run), path)
-
-
-def _write_whole(content: bytes, path: str) -> None:
-    """Write a file that appears complete or not at all."""
-    partial = f"{path}.partial"
-    try:
-        Path(partial).write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    write_whole(path, [write_checkpoint(run)])
 
 
 def _print_verdict(run: Run) -> None:
@@ -301,6 +360,29 @@ def _export(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+# What the library calls by a name that is a flag here.
+_ORDER_FLAGS = ("grid", "seeds", "executor", "scheduler", "workers")
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from nnlab.sweep_command import SweepOrder, sweep_to_file
+
+    base = _read_config(arguments)
+    _check_folder(arguments.out, "--out")
+    order = SweepOrder(**{name: getattr(arguments, name) for name in _ORDER_FLAGS})
+    stop = threading.Event()
+    try:
+        with _interrupts_set(stop):
+            sweep, trouble = sweep_to_file(base, order, Path(arguments.out), stop)
+    except ValueError as error:
+        name = str(error).partition(":")[0]
+        raise ValueError(f"--{error}" if name in (*_ORDER_FLAGS, "out") else _as_flag(error)) from None
+    if trouble:
+        _complain(trouble)
+        return EXIT_BAD_INPUT
+    return EXIT_INTERRUPTED if sweep.status == "stopped" else EXIT_DONE
+
+
 def _convert(arguments: argparse.Namespace) -> int:
     _check_folder(arguments.out, "--out")
     source, target = Path(arguments.file), Path(arguments.out)
@@ -309,11 +391,43 @@ def _convert(arguments: argparse.Namespace) -> int:
     from nnlab.conversion import convert
 
     converted = convert(source)
-    _write_whole(converted.content, arguments.out)
+    write_whole(arguments.out, [converted.content])
     print(f"{arguments.out}: {converted.tensors:,} tensors, {len(converted.content):,} bytes")
     for note in converted.notes:
         print(f"note: {note}")
     return EXIT_DONE
+
+
+def _papers(arguments: argparse.Namespace) -> int:
+    from nnlab.paper import Interrupted
+    from nnlab.paper_result import STORED_PAPERS, reproduce, write_result
+    from nnlab.papers import PAPERS
+
+    chosen = _read_papers(arguments.only, tuple(PAPERS))
+    folder = Path(arguments.to) if arguments.to else None if arguments.small else STORED_PAPERS
+    if folder is not None:
+        _check_folder(str(folder / "NAME.json"), "--to")
+    stop = threading.Event()
+    with _interrupts_set(stop):
+        for paper in (PAPERS[name] for name in chosen):
+            settings = paper.small if arguments.small else paper.full
+            try:
+                result = reproduce(paper, settings, lambda done, steps: None, stop)
+            except Interrupted:
+                return EXIT_INTERRUPTED
+            if folder is not None:
+                write_result(result, folder)
+            print(f"{paper.name}: {paper.source} ({result.seconds:.0f} s)")
+            for check in paper.check(result.columns, settings):
+                print(f"  {check.words}")
+    return EXIT_DONE
+
+
+def _read_papers(given: Sequence[str] | None, known: Sequence[str]) -> Sequence[str]:
+    for name in given or ():
+        if name not in known:
+            raise ValueError(f"--only: {name!r} is not allowed; allowed: {', '.join(known)}")
+    return tuple(dict.fromkeys(given or known))
 
 
 def _with_values_joined(arguments: list[str]) -> list[str]:
@@ -328,14 +442,32 @@ def _with_values_joined(arguments: list[str]) -> list[str]:
     return joined
 
 
+def _check_said_once(arguments: Sequence[str]) -> None:
+    """Raise ValueError where a field is given twice: argparse would silently take the last."""
+    given = [argument.partition("=")[0].replace("--no-", "--", 1) for argument in arguments]
+    for flag in map(_flag, FIELDS):
+        if given.count(flag) > 1:
+            raise ValueError(f"{flag}: given {given.count(flag)} times; allowed: once")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code: 0 done, 2 bad input, 130 interrupted."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    parsed = _build_parser().parse_args(_with_values_joined(given))
+    joined = _with_values_joined(given)
+    parsed = _build_parser().parse_args(joined)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows only ASCII
-    commands = {"train": _train, "show": _show, "export": _export, "convert": _convert}
+    commands = {
+        "train": _train,
+        "heal": _heal,
+        "show": _show,
+        "export": _export,
+        "sweep": _sweep,
+        "convert": _convert,
+        "papers": _papers,
+    }
     try:
+        _check_said_once(joined)
         return commands[parsed.command](parsed)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -348,6 +480,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(f"{place}{error.strerror or error}")
     except ValueError as error:
         _complain(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not is_of_memory(error):
+            raise
+        _complain("not enough memory; what was finished before is kept")
     return EXIT_BAD_INPUT
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
 
 from nnlab.config import ExperimentConfig
 from nnlab.engine import flatten, unflatten
-from nnlab.learner import Check, clip, first_bad
+from nnlab.learner import FLOAT32_END, Check, bad_state, clip
 from nnlab.metrics import measure_layers
 from nnlab.model import MLP
+from nnlab.offender import first_bad
 from nnlab.optimizer import make_optimizer, update
 from nnlab.probe import Probe
 from nnlab.recorder import LOSSES, Measured
 from nnlab.run import LayerInfo
 from nnlab.samples import LayerSample, norm
+
+
+def _no_check() -> None:
+    pass
 
 
 class AutogradLearner:
@@ -29,6 +35,9 @@ class AutogradLearner:
         self._optimizer = make_optimizer(config, self._values, self._flat_grads, list(model.parameters()))
         self._weights_before: list[torch.Tensor] | None = None
         self._probe: Probe | None = None
+        self._check: Check = _no_check
+        self._decay = max(1.0, config.weight_decay)
+        self._has_squares = True  # whether the weights fit float32 squared
 
     def infos(self) -> tuple[LayerInfo, ...]:
         """Describe the layers; known after a watched pass."""
@@ -44,12 +53,16 @@ class AutogradLearner:
         """Pass the loaded batch forward and backward."""
         self._flat_grads.zero_()
         self._check = check
+        # Weights of such a size can make z overflow while the loss does not: a layer's z tells.
+        self._has_squares = _norm(list(self._model.parameters())) * self._decay < FLOAT32_END**0.5
+        watched = watched or not self._has_squares
         self._probe = Probe(self._model, gradients=True, check=check) if watched else None
         if self._probe is None:
             outputs = self._model(self._x)
         else:
             with self._probe:
                 outputs = self._model(self._x)
+        check()
         loss = LOSSES[self._config.loss](outputs, self._y)
         loss.backward()
         self._loss, self._outputs = loss.detach(), outputs.detach()
@@ -59,8 +72,9 @@ class AutogradLearner:
         return float(self._loss)
 
     def is_sound(self) -> bool:
-        """Whether the weights, the loss and the gradients are finite."""
-        return self.has_finite_loss(0) and self.bad_weight(0) is None and self.bad_gradient(0) is None
+        """Whether the weights, the loss and the gradients are finite, and their squares too."""
+        is_small = self._has_squares and _norm([grad for _, grad in self._grads()]) < FLOAT32_END**0.5
+        return is_small and self.has_finite_loss(0)
 
     def has_finite_loss(self, number: int) -> bool:
         """Whether the loss of the batch is finite."""
@@ -77,6 +91,18 @@ class AutogradLearner:
         """Name the first parameter that is not finite."""
         named = [(name, p.detach()) for name, p in self._model.named_parameters()]
         return None if _are_finite([values for _, values in named]) else first_bad(named)
+
+    def bad_state(self, number: int) -> str | None:
+        """Name the first parameter of which the optimizer remembers something that is not finite."""
+        return bad_state(self._optimizer, [self._model], 0)
+
+    def bad_activation(self, number: int) -> str | None:
+        """Name the first layer whose z is not finite; where only the loss is not, after a watched pass."""
+        # Were it always looked for where there is a probe, a run's end would hang on what is recorded.
+        if self._probe is None or (self._has_squares and self.has_finite_loss(0)):
+            return None
+        named = zip(self._probe.infos(), self._probe.samples())
+        return first_bad([(info.name, sample.z) for info, sample in named])
 
     def bad_gradient(self, number: int) -> str | None:
         """Name the first parameter, as backpropagation meets them, whose gradient is not finite."""
@@ -123,6 +149,15 @@ class AutogradLearner:
     def release(self, number: int) -> None:
         """Leave the network as it is from now on, with storage of its own."""
         unflatten(self._model)
+
+    def close(self) -> None:
+        """Let go of what a pass left; nothing can be trained or measured any more."""
+        self._probe, self._check = None, _no_check
+
+
+def _norm(tensors: list[torch.Tensor]) -> float:
+    total = float(torch.nn.utils.get_total_norm([tensor.detach() for tensor in tensors]))
+    return math.inf if math.isnan(total) else total
 
 
 def _are_finite(tensors: list[torch.Tensor]) -> bool:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from nnlab.activation_calls import IDENTITY, Phi
+from nnlab.activations import ACTIVATIONS
 from nnlab.fused import FusedCall
 from nnlab.run import LayerInfo
 from nnlab.samples import LayerSample, norm
@@ -69,12 +70,10 @@ class Call:
 
 
 def _stacked(parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
-    if len(parts) == 1:
-        return parts[0]
     known = [part for part in parts if part is not None]
     if not known or len(known) < len(parts) or len({part.shape[1] for part in known}) > 1:
         return None
-    return known[0] if len(known) == 1 else torch.cat(known)
+    return torch.cat(known)
 
 
 def _filled(gradients: Sequence[torch.Tensor | None], rows: Sequence[Rows]) -> list[torch.Tensor | None]:
@@ -87,26 +86,39 @@ def _filled(gradients: Sequence[torch.Tensor | None], rows: Sequence[Rows]) -> l
     ]
 
 
+def _all_together(every: Sequence[Rows]) -> Rows:
+    """Give what all calls of a layer left below each other, the first one's activations."""
+    if len(every) == 1:
+        return every[0]
+    return Rows(
+        z=_stacked([rows.z for rows in every]),
+        h=_stacked([rows.h for rows in every]),
+        delta=_stacked(_filled([rows.delta for rows in every], every)),
+        h_grad=_stacked(_filled([rows.h_grad for rows in every], every)),
+        phis=every[0].phis,
+    )
+
+
 @dataclass(frozen=True)
 class Grads:
     """Where gradients are read from.
 
-    `kept` are those of parameters as they were when the backward pass ended, by id; without them the
-    parameters' own are read. `scale` is what a loss scaler multiplied the loss by, `kept_scale` what is
-    still in those of the parameters.
+    `kept` are those of parameters as they were when the backward pass ended, by id, as far as they are
+    needed; without them the parameters' own are read. `norms` are the norms of all of them, by id. `scale`
+    is what a loss scaler multiplied the loss by, `kept_scale` what is still in those of the parameters.
     """
 
     kept: Mapping[int, torch.Tensor] | None = None
+    norms: Mapping[int, float] = field(default_factory=dict)
     scale: float = 1.0
     kept_scale: float = 1.0
 
-    def has(self, parameter: torch.Tensor) -> bool:
-        """Whether there is a gradient of a parameter."""
-        return (
-            (parameter.is_leaf and parameter.grad is not None)
-            if self.kept is None
-            else id(parameter) in self.kept
-        )
+    def norm_of(self, parameters: Sequence[torch.Tensor]) -> float:
+        """Give the norm of the gradients of some parameters together, NaN where there is none."""
+        known = [norm for parameter in parameters if (norm := self.norms.get(id(parameter))) is not None]
+        if len(known) == 1:
+            return known[0] / self.kept_scale
+        return math.hypot(*known) / self.kept_scale if known else math.nan
 
     def of(self, parameter: torch.Tensor) -> torch.Tensor | None:
         """Give the gradient of a parameter, None where there is none."""
@@ -152,7 +164,7 @@ class Capture:
     @property
     def is_executed(self) -> bool:
         """Whether it was executed with at least one example."""
-        return bool(self.fused) or any(call.seen.tensor.numel() for call in self.calls)
+        return bool(self.fused) or any([call.seen.tensor.numel() for call in self.calls])
 
     @property
     def weights(self) -> list[torch.Tensor]:
@@ -190,20 +202,17 @@ class Capture:
 
     def _plain_rows(self, call: Call) -> Rows | None:
         """Give what one call of the usual kind left, which is matrices already; None for any other."""
-        pieces = call.pieces
-        z = call.base if not pieces else pieces[0].z
-        units = call.seen.tensor.shape[-1] if call.seen.tensor.dim() == 2 else -1
-        if len(pieces) > 1 or not is_matrix(z.values, units) or self._axis() != -1:
+        pieces, shape = call.pieces, call.seen.tensor.shape
+        if len(pieces) > 1 or len(shape) != 2 or isinstance(self.module, nn.modules.conv._ConvNd):
             return None
-        if not pieces and (z.grad is None or is_matrix(z.grad, units)):
-            return Rows(z.values, z.values, z.grad, z.grad, ((IDENTITY, units),))
-        if not pieces:
+        units = shape[1]
+        z, h = (pieces[0].z, pieces[0].h) if pieces else (call.base, call.base)
+        z_values, h_values, delta, h_grad = z.values, h.values, z.grad, h.grad
+        if not is_matrix(z_values, units) or not (h is z or is_matrix(h_values, units)):
             return None
-        h = pieces[0].h
-        is_alike = is_matrix(h.values, units) and all(
-            g is None or is_matrix(g, units) for g in (z.grad, h.grad)
-        )
-        return Rows(z.values, h.values, z.grad, h.grad, ((pieces[0].phi, units),)) if is_alike else None
+        if not (delta is None or is_matrix(delta, units)) or not (h_grad is None or is_matrix(h_grad, units)):
+            return None
+        return Rows(z_values, h_values, delta, h_grad, ((pieces[0].phi if pieces else IDENTITY, units),))
 
     def rows(self, call: Call) -> Rows:
         """Give what one call left."""
@@ -255,7 +264,7 @@ class Capture:
         """Whether an error signal is to come here at all."""
         if self.fused:
             return any(call.needs_gradient for call in self.fused)
-        return any(call.seen.needs_gradient for call in self.calls)
+        return any([call.seen.needs_gradient for call in self.calls])
 
     def notes(self, gradients: bool) -> tuple[str, ...]:
         """Say what could not be measured, and why."""
@@ -283,34 +292,51 @@ class Capture:
 
     def sample(self, delta_norm_after: float, grads: Grads | None) -> LayerSample:
         """Give everything one record needs of this layer; without `grads` nothing of a backward pass."""
-        rows = self.all_rows()
-        z = _stacked([row.z for row in rows])
-        h = _stacked([row.h for row in rows])
-        phis = rows[0].phis
+        rows = _all_together(self.all_rows())
+        z, h, phis = rows.z, rows.h, rows.phis
         if z is None or h is None or z.shape != h.shape:
             z = h = torch.empty(0, sum(width for _, width in phis))
         backward: dict[str, Any] = {}
         if grads is not None:
             backward = {
-                "delta": grads.signal(_stacked(_filled([row.delta for row in rows], rows))),
-                "h_grad": grads.signal(_stacked(_filled([row.h_grad for row in rows], rows))),
+                "delta": grads.signal(rows.delta),
+                "h_grad": grads.signal(rows.h_grad),
                 "weight_grad": self._weight_grad(grads),
                 "bias_grad": _joined([grads.of(bias) for bias in self.biases]),
                 "time_ratio": self._time_ratio(),
                 "awaits_delta": self.needs_gradient(),
             }
+        weight = _joined([weight.detach() for weight in self.weights])
+        if len(phis) == 1 and phis[0][0].function is None:
+            phi, entry = phis[0][0], ACTIVATIONS[phis[0][0].name]
+            return LayerSample(
+                z=z,
+                h=h,
+                derivative=phi.slope,
+                slope_sup=entry.slope_sup,
+                two_sided=entry.two_sided,
+                weight=weight,
+                delta_norm_after=delta_norm_after,
+                activation=phi.name,
+                **backward,
+            )
         return LayerSample(
             z=z,
             h=h,
             derivative=partial(_slopes, phis),
             slope_sup=_slope_sups(phis, z),
             two_sided=all(phi.two_sided for phi, _ in phis),
-            weight=_joined([weight.detach() for weight in self.weights]),
+            weight=weight,
             delta_norm_after=delta_norm_after,
             gates=tuple(width for _, width in phis) if len(phis) > 1 else (),
-            activation=phis[0][0].name if len(phis) == 1 and phis[0][0].function is None else "",
             **backward,
         )
+
+    def grad_norms(self, grads: Grads) -> tuple[float, float]:
+        """Give the norms of the gradients of its weights and of its biases; NaN where there is none."""
+        computed = self._weight_grad(grads) if self.weight_seen else None
+        of_weights = grads.norm_of(self.weights) if computed is None else norm(computed)
+        return of_weights, grads.norm_of(self.biases)
 
     def _weight_grad(self, grads: Grads) -> torch.Tensor | None:
         if not self.weight_seen:
@@ -335,6 +361,8 @@ class Capture:
 
 def _joined(tensors: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
     """Give one tensor as it is, several as one row; None where there is none."""
+    if len(tensors) == 1:
+        return None if tensors[0] is None else plain(tensors[0])
     known = [plain(tensor) for tensor in tensors if tensor is not None]
     if not known:
         return None

@@ -13,9 +13,13 @@ from nnlab.field import Field
 from nnlab.initializers import INITIALIZERS
 
 LINK_VERSION = "1"
-# Names in a link that are not fields: the version, the run, what computed it and on what file, what is looked
-# at, Streamlit's.
-RESERVED_NAMES = frozenset({"v", "run", "made", "data", "step", "tab", "embed", "embed_options"})
+# Names in a link that are not fields: the version, the run, what computed it and on what file, what it was
+# healed from, what is looked at, what is kept for comparison, Streamlit's.
+RESERVED_NAMES = frozenset(
+    {"v", "run", "made", "data", "healed", "step", "tab", "pinned", "embed", "embed_options"}
+)
+
+SINGLE_NAMES = ("run", "made", "data", "pinned")  # others' readers say it themselves
 
 MAX_RECORDS = 300  # more points than this cannot be told apart on a screen
 # One step must leave Stop its half second even on a slow core (design.md, section 6).
@@ -75,7 +79,7 @@ _FIELDS = (
 FIELDS: dict[str, Field] = {field.name: field for field in _FIELDS}
 CSV_FIELDS = ("csv_path", "target", "features")
 
-_OPTIMIZER_WORDS = {
+OPTIMIZER_WORDS = {
     "sgd": "SGD",
     "momentum": "momentum",
     "adam": "Adam",
@@ -182,7 +186,7 @@ class ExperimentConfig:
             f"{self.depth} x {self.width} {self.activation}",
             self.initializer,
             *[extra for extra in extras if extra],
-            f"{_OPTIMIZER_WORDS[self.optimizer]} {self.learning_rate:g}",
+            f"{OPTIMIZER_WORDS[self.optimizer]} {self.learning_rate:g}",
             f"seed {self.seed}",
         ]
         return " · ".join(parts)
@@ -243,7 +247,8 @@ class ExperimentConfig:
 
 
 def _unknown_field(name: str) -> ValueError:
-    return ValueError(f"{name}: no such field; allowed: {', '.join(FIELDS)}")
+    shown = name if name.isprintable() and len(name) <= 60 else repr(name[:60])
+    return ValueError(f"{shown}: no such field; allowed: {', '.join(FIELDS)}")
 
 
 def _read_query(query: Mapping[str, str | list[str]]) -> tuple[dict[str, Any], list[str]]:
@@ -253,8 +258,10 @@ def _read_query(query: Mapping[str, str | list[str]]) -> tuple[dict[str, Any], l
     for name, given in query.items():
         texts = [given] if isinstance(given, str) else list(given)
         if name == "v" and texts != [LINK_VERSION]:
-            version = ", ".join(text[:20] for text in texts)
+            version = ", ".join(text[:20] if text.isprintable() else repr(text[:20]) for text in texts[:3])
             notes.append(f"The link is of version v={version}; this nnlab reads {LINK_VERSION}.")
+        if name in SINGLE_NAMES and len(texts) != 1:
+            notes.append(f"Of {name}, which the link says {len(texts)} times, the last counts.")
         if name in RESERVED_NAMES:
             continue
         if name not in FIELDS or name == "csv_path":

@@ -15,10 +15,15 @@ import pandas as pd
 MAX_BYTES = 5_000_000
 MAX_ROWS = 100_000
 MAX_COLUMNS = 256
+# As many as fill a file of the largest size with one digit each. Rows that end early are filled up to the
+# header's width: 200 kB of them were 25 million cells, and 500 MB.
+MAX_CELLS = 2_500_000
 LEAVE_OUT = "leave the column out or code it as numbers"
 
 # What a cell may hold that stands for "no value".
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+MAX_NAME = 1_000  # characters of a column's name: a link says the chosen ones
+MAX_REMEMBERED = 100_000  # different cells; with more, most are there once
 LARGEST = float(np.finfo(np.float32).max)  # networks compute in float32
 # What separates cells: where two give as many columns, the first one does.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -54,6 +59,7 @@ class Limits:
     size: int = MAX_BYTES
     rows: int = MAX_ROWS
     columns: int = MAX_COLUMNS
+    cells: int = MAX_CELLS
 
     def refuse(self, name: str, why: str) -> ValueError:
         """Give the error for a file called `name`, in one sentence."""
@@ -125,6 +131,9 @@ def _check_header(name: str, header: list[str], limits: Limits) -> None:
         raise limits.refuse(name, f"{len(named):,} columns; at most {limits.columns}")
     if header and header[0].lower().startswith("sep="):
         raise limits.refuse(name, f"its first line, {header[0]!r}, is read by Excel alone; remove the line")
+    longest = max(map(len, named), default=0)
+    if longest > MAX_NAME:
+        raise limits.refuse(name, f"a column's name has {longest:,} characters; at most {MAX_NAME:,}")
     repeated = sorted({column for column in named if named.count(column) > 1})
     if repeated:
         raise limits.refuse(name, f"two columns are called {shown_name(repeated[0])!r}; rename one")
@@ -136,9 +145,18 @@ def _check_header(name: str, header: list[str], limits: Limits) -> None:
         raise limits.refuse(name, "the first line holds numbers; put a header line with column names first")
 
 
-def _clean(cell: str) -> str | None:
-    kept = cell.strip()
-    return None if kept.lower() in MISSING else kept
+class _Cleaned(dict[str, str | None]):
+    """Cells without the blanks around them, None where there is no value; equal cells are one object.
+
+    In a table of small numbers that saves six times the size of the file.
+    """
+
+    def __missing__(self, cell: str) -> str | None:
+        kept = cell.strip()
+        cleaned = None if kept.lower() in MISSING else kept
+        if len(self) < MAX_REMEMBERED:
+            self[cell] = cleaned
+        return cleaned
 
 
 def _reader_says(error: csv.Error) -> str:
@@ -162,7 +180,7 @@ def _rows(
     name: str, reader: Iterator[list[str]], width: int, limits: Limits
 ) -> Iterator[tuple[str | None, ...]]:
     """Give the rows that are not blank, filled up to the header's width."""
-    count = 0
+    count, clean = 0, _Cleaned()
     for row in reader:
         if not row:
             continue
@@ -176,7 +194,11 @@ def _rows(
         count += 1
         if count > limits.rows:
             raise limits.refuse(name, f"more than {limits.rows:,} rows")
-        yield (*map(_clean, row), *(None,) * (width - len(row)))
+        if count * width > limits.cells:
+            raise limits.refuse(
+                name, f"more than {limits.cells:,} cells (rows times columns); leave rows or columns out"
+            )
+        yield (*map(clean.__getitem__, row), *(None,) * (width - len(row)))
 
 
 def read_cells(text: str, name: str, limits: Limits = FILE_LIMITS, separator: str = ",") -> Cells:

@@ -36,19 +36,26 @@ _HAS_DIGIT = r"^[^eE]*[1-9]"  # a number that is not 0, however small its expone
 class Column:
     """One column of a table.
 
-    `numbers` has shape (rows,), float64, NaN where there is no value; None where a cell holds text, the first
-    of which is `text`. `codes` has shape (rows,) and numbers the `words` in their order, -1 where there is
-    none; None where there are more than MAX_CLASSES. `vanished` counts numbers too small for float64.
+    `codes` has shape (rows,) and numbers the `words` in their order, -1 where there is none; None where there
+    are more than MAX_CLASSES. `values` are float64: of the words where there are codes, else of the cells;
+    None where a cell holds text, the first of which is `text`. `vanished` counts numbers too small for it.
     """
 
     name: str
-    numbers: np.ndarray | None
+    values: np.ndarray | None
     text: str
     codes: np.ndarray | None
     words: tuple[str, ...]
     distinct: int
     missing: int
     vanished: int = 0
+
+    @property
+    def numbers(self) -> np.ndarray | None:
+        """The cells as float64, shape (rows,), NaN where there is no value; None where a cell holds text."""
+        if self.values is None or self.codes is None:
+            return self.values
+        return _spread(self.values, self.codes, np.float64(np.nan))
 
 
 @dataclass(frozen=True)
@@ -69,29 +76,41 @@ class Table:
     @property
     def nbytes(self) -> int:
         """The memory that the columns take."""
-        arrays = [a for c in self.columns.values() for a in (c.numbers, c.codes) if a is not None]
+        arrays = [a for c in self.columns.values() for a in (c.values, c.codes) if a is not None]
         return sum(array.nbytes for array in arrays)
 
 
 def _column(name: str, cells: list[str | None], *, has_commas: bool) -> Column:
-    words = pd.Series(cells, dtype=object)
-    written = words.map(_with_point) if has_commas else words
-    numbers, text = to_numbers(written)
-    vanished = int(written[numbers == 0].str.contains(_HAS_DIGIT).sum()) if not text else 0
-    distinct = sorted(words.dropna().unique())
-    codes = None
-    if len(distinct) <= MAX_CLASSES:
-        codes = pd.Categorical(words, categories=distinct).codes.astype(np.int16)
+    # Most columns hold few different cells: what a cell means is asked once for all that are alike.
+    places, found = pd.factorize(np.array(cells, dtype=object))
+    written = pd.Series(found, dtype=object)
+    written = written.map(_with_point) if has_commas else written
+    meant, text = to_numbers(written)
+    is_class = len(found) <= MAX_CLASSES
+    order = np.argsort(found)
+    values = meant[order] if is_class else _spread(meant, places, np.float64(np.nan))
     return Column(
         name=name,
-        numbers=None if text else numbers,
+        values=None if text else values,
         text=text,
-        codes=codes,
-        words=tuple(distinct) if codes is not None else (),
-        distinct=len(distinct),
-        missing=int(words.isna().sum()),
-        vanished=vanished,
+        # A byte a cell is enough: most columns of large tables hold few different numbers.
+        codes=_spread(np.argsort(order).astype(np.int8), places, np.int8(-1)) if is_class else None,
+        words=tuple(found[order]) if is_class else (),
+        distinct=len(found),
+        missing=int((places < 0).sum()),
+        vanished=0 if text else int(np.isin(places, _vanished(meant, written)).sum()),
     )
+
+
+def _vanished(meant: np.ndarray, written: pd.Series[str]) -> np.ndarray:
+    """Give the places of words that are 0 but were not written so."""
+    zeros = np.flatnonzero(meant == 0)
+    return zeros[written[zeros].str.contains(_HAS_DIGIT).to_numpy(bool)]
+
+
+def _spread(values: np.ndarray, places: np.ndarray, nothing: np.generic) -> np.ndarray:
+    """Give every cell the value of its kind, and `nothing` to those without one (place -1)."""
+    return np.append(values, nothing)[places]
 
 
 def _with_point(cell: str | None) -> str | None:

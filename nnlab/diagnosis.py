@@ -78,16 +78,30 @@ class Finding:
         )
 
 
-# Where the signal is cut off, the weights stand still because of it, not because of the step size.
-_STARVING = ("dead_layer", "exploding", "vanishing", "blocked")
+# What a finding brings with it, whose remedy is then its own. Where the signal is cut off, the weights stand
+# still because of it, not because of the step size. A dead layer blocks what is before it, and makes all that
+# follows alike. What diverged was measured as it overflowed.
+_CONSEQUENCES = {
+    "diverged": frozenset(TITLES),
+    "dead_layer": frozenset({"blocked", "vanishing", "rank_collapse", "updates_small"}),
+    "exploding": frozenset({"updates_small", "updates_large"}),
+    "vanishing": frozenset({"updates_small"}),
+    "blocked": frozenset({"updates_small"}),
+}
 
 
 def _findings(view: View) -> list[Finding]:
-    findings = [_finding(view, breach) for breach in breaches(view)]
-    cause = next((finding for finding in findings if finding.kind in _STARVING), None)
-    if cause is None:
-        return findings
-    return [replace(f, remedy=cause.remedy) if f.kind == "updates_small" else f for f in findings]
+    return [_finding(view, breach) for breach in breaches(view)]
+
+
+def _treated_at_the_cause(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Give every finding that another one brings about the other one's remedy."""
+    remedies = {finding.kind: finding.remedy for finding in findings if finding.remedy}
+    treated = []
+    for finding in findings:
+        causes = [cause for cause, led in _CONSEQUENCES.items() if finding.kind in led and cause in remedies]
+        treated.append(replace(finding, remedy=remedies[causes[0]]) if causes else finding)
+    return tuple(treated)
 
 
 def find_at(run: Run, step: int) -> tuple[Finding, ...]:
@@ -95,7 +109,7 @@ def find_at(run: Run, step: int) -> tuple[Finding, ...]:
     if not run.records:
         return ()
     number = int(np.abs(run.steps - step).argmin())
-    return tuple(_findings(View(run, number)))
+    return _treated_at_the_cause(_findings(View(run, number)))
 
 
 def find(run: Run) -> tuple[Finding, ...]:
@@ -106,7 +120,8 @@ def find(run: Run) -> tuple[Finding, ...]:
     findings = _findings(last)
     present = {finding.kind for finding in findings}
     findings += [finding for finding in _persistent(run) if finding.kind not in present]
-    return tuple(sorted(findings, key=lambda f: (f.severity != "severe", KINDS.index(f.kind))))
+    findings.sort(key=lambda f: (f.severity != "severe", KINDS.index(f.kind)))
+    return _treated_at_the_cause(findings)
 
 
 def _persistent(run: Run) -> Iterator[Finding]:

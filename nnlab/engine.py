@@ -24,6 +24,9 @@ Call = Callable[[], object]
 Views = tuple[torch.Tensor, torch.Tensor]
 # Up to here all layers' bias gradients are summed in one call; larger layers while they lie in cache.
 SMALL_LAYER = 16_384
+# Before layers whose product takes more it is asked whether to go on: a fiftieth of a millisecond, but up to
+# two hundred times that with numbers too small for the processor's fast way.
+ASKED_FLOP = 2e6
 # So many numbers that are equal to the last bit were rounded alike.
 TELLING = 4096
 # In numbers of 4 bytes: a cache line. PyTorch's products round otherwise from other addresses, and a module's
@@ -82,6 +85,14 @@ def flatten(models: Sequence[torch.nn.Module]) -> tuple[torch.Tensor, torch.Tens
     return values, grads
 
 
+def named_slices(model: torch.nn.Module) -> list[tuple[str, slice]]:
+    """Name the parts of a row of all parameters, in their order there."""
+    # Weights first, as `_in_order` has them: sorting keeps what is equal in its order.
+    named = sorted(model.named_parameters(), key=lambda pair: pair[1].dim() == 1)
+    starts = _starts(model)
+    return [(name, slice(at, at + p.numel())) for (name, p), at in zip(named, starts, strict=False)]
+
+
 def _buffer(layers: int, models: int, batch: int, width: int) -> torch.Tensor:
     """Make a tensor (layers, models, batch, width) whose every last two dimensions begin aligned."""
     size = batch * width
@@ -121,10 +132,18 @@ class Engine:
         self.targets: list[torch.Tensor] = [torch.empty(0)] * len(models)
         self.losses = [make_loss(config.loss, batch, last.out_features) for _ in models]
         self._is_small = self.z[0].numel() <= SMALL_LAYER
+        self._is_asked = 2 * self.z[0].numel() * config.width > ASKED_FLOP
+        self.check: Callable[[], None] = lambda: None
         self._make_views()
         self._choose_kernels()
         self._unwatched = self._program(None)
         self._watched = self._unwatched
+
+    def close(self) -> None:
+        """Forget the calls of a pass."""
+        # They refer to this engine, whose buffers then only a full collection would free.
+        self._watched, self._unwatched = [], []
+        del self._apply, self._multiply_slope
 
     def watch(self, watcher: Watcher) -> None:
         """Let a watcher look on at every `run(watched=True)` from now on."""
@@ -239,6 +258,10 @@ class Engine:
         output = [self._affine(-1, self._outputs), self._differentiate_loss, *self._output_gradients(watcher)]
         return [*forward, *output, *backward, *self._bias_gradients()]
 
+    def _ask(self) -> None:
+        """Let the caller leave a long pass by raising."""
+        self.check()
+
     def _affine(self, layer: int, out: torch.Tensor) -> Call:
         """Out = W x + b for the rows x of the layer's input."""
         x, weight = self._inputs(layer % (self.config.depth + 1)), self._weights[layer].mT
@@ -248,6 +271,8 @@ class Engine:
 
     def _forward(self, layer: int, watcher: Watcher | None) -> Iterator[Call]:
         z, h, total = self._zs[layer], self._hs[layer], self._sums[layer]
+        if self._is_asked:
+            yield self._ask
         yield self._affine(layer, z)
         yield partial(self._apply, z, h)
         if self.config.residual:
@@ -258,6 +283,8 @@ class Engine:
 
     def _backward(self, layer: int, watcher: Watcher | None) -> Iterator[Call]:
         delta = self._deltas[layer]
+        if self._is_asked:
+            yield self._ask
         # dLoss/dh may be overwritten by delta where nobody asks for it: half the memory to pass through.
         keeps = watcher is not None or (self.config.residual and layer > 0)
         grad = self._h_grads[layer] if keeps else delta

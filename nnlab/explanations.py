@@ -187,6 +187,8 @@ def _diverged_words(view: View, breach: Breach, layer: str) -> str:
 
 
 def _stalled_words(view: View, breach: Breach, layer: str) -> str:
+    if view.run.status != "stalled":
+        return f"Every error signal is exactly 0 while the loss is {scientific(view.loss)}: no weight moves."
     return (
         "Every gradient has been exactly 0 for 20 steps while the loss is "
         f"{scientific(view.loss)}: no weight moves any more, and none will."

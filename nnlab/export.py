@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-import vl_convert
-
-from nnlab import fonts
+from nnlab import fonts, painter
 from nnlab.chart import Chart, records_of
 
 WIDTH = 720  # points; a text column of a paper or half a slide
@@ -44,8 +42,7 @@ def to_svg(chart: Chart, caption: str) -> bytes:
 
 def svg_text(chart: Chart, caption: str) -> str:
     """Draw a chart as SVG for a page that brings the typeface."""
-    fonts.register()
-    return _counted_anew(vl_convert.vegalite_to_svg(standalone_spec(chart, caption)))
+    return _counted_anew(painter.to_svg(standalone_spec(chart, caption)))
 
 
 def _counted_anew(svg: str) -> str:
@@ -55,8 +52,7 @@ def _counted_anew(svg: str) -> str:
 
 def to_pdf(chart: Chart, caption: str) -> bytes:
     """Draw a chart as a PDF page of its own size."""
-    fonts.register()
-    return _in_order(vl_convert.vegalite_to_pdf(standalone_spec(chart, caption)), chart.title)
+    return _in_order(painter.to_pdf(standalone_spec(chart, caption)), chart.title)
 
 
 def _in_order(pdf: bytes, title: str) -> bytes:
@@ -74,14 +70,12 @@ def _in_order(pdf: bytes, title: str) -> bytes:
 
 def to_png(chart: Chart, caption: str) -> bytes:
     """Draw a chart as PNG at twice the size, for slides."""
-    fonts.register()
-    return vl_convert.vegalite_to_png(standalone_spec(chart, caption), scale=PNG_SCALE)
+    return painter.to_png(standalone_spec(chart, caption), PNG_SCALE)
 
 
 def to_html(chart: Chart, caption: str) -> bytes:
     """Make a page that draws the chart, answers the mouse and needs no network."""
-    # Drawn as SVG: a canvas would be painted before the typeface is there.
-    page = vl_convert.vegalite_to_html(standalone_spec(chart, caption), bundle=True, renderer="svg")
+    page = painter.to_html(standalone_spec(chart, caption))
     style = f"{fonts.font_face()}body{{margin:0;background:{chart.spec['config']['background']}}}"
     head = f"<title>{escape(chart.title)}</title><style>{style}</style>"
     return page.replace("<head>", f"<head>{head}", 1).encode()  # the scripts speak of heads too

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nnlab.run_files import RunFile
+from nnlab.whole_file import write_whole
 
 # The earliest that a ZIP can say. The same run then is the same file whenever it is packed.
 WRITTEN = (1980, 1, 1, 0, 0, 0)
@@ -21,13 +21,8 @@ def write_folder(files: Sequence[RunFile], folder: Path) -> Iterator[Path]:
         OSError: the folder cannot be written or the disk is full; no half-written file is left.
     """
     for file in files:
-        path, partial = folder / file.name, folder / f".{file.name}.partial"
-        content = file.make()
-        try:
-            partial.write_bytes(content)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        path = folder / file.name
+        write_whole(path, [file.make()])
         yield path
 
 

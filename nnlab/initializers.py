@@ -119,7 +119,7 @@ _ENTRIES = (
     ),
     Initializer(
         name="xavier_uniform",
-        label="Xavier (Glorot) uniform",
+        label="Xavier uniform",
         formula=r"W \sim U(\pm \sqrt{6/(n_{in} + n_{out})})",
         source="Glorot & Bengio 2010, equation 16",
         made_for="Signals that keep their size forward and backward through tanh layers.",
@@ -129,7 +129,7 @@ _ENTRIES = (
     ),
     Initializer(
         name="xavier_normal",
-        label="Xavier (Glorot) normal",
+        label="Xavier normal",
         formula=r"W \sim N(0, 2/(n_{in} + n_{out}))",
         source="Glorot & Bengio 2010",
         made_for="The same variance as Xavier uniform, with Gaussian weights.",
@@ -139,7 +139,7 @@ _ENTRIES = (
     ),
     Initializer(
         name="kaiming_uniform",
-        label="Kaiming (He) uniform",
+        label="Kaiming uniform",
         formula=r"W \sim U(\pm \sqrt{6/n_{in}})",
         source="He, Zhang, Ren & Sun 2015, equation 10",
         made_for="ReLU: twice the variance, since half of the units are off.",
@@ -149,7 +149,7 @@ _ENTRIES = (
     ),
     Initializer(
         name="kaiming_normal",
-        label="Kaiming (He) normal",
+        label="Kaiming normal",
         formula=r"W \sim N(0, 2/n_{in})",
         source="He, Zhang, Ren & Sun 2015, equation 10",
         made_for="ReLU: twice the variance, since half of the units are off.",
@@ -179,7 +179,7 @@ _ENTRIES = (
     ),
     Initializer(
         name="glorot_standard",
-        label="Standard (before Glorot)",
+        label="Standard (pre-2010)",
         formula=r"W \sim U(\pm 1/\sqrt{n_{in}}),\ b = 0",
         source="Glorot & Bengio 2010, equation 1: the heuristic of the time",
         made_for="The habit that made deep networks fail: variance 1/3 at every layer.",
@@ -209,7 +209,7 @@ _ENTRIES = (
     ),
     Initializer(
         name="lsuv",
-        label="LSUV (fitted to the data)",
+        label="LSUV (fits data)",
         formula=r"W \leftarrow W / \mathrm{std}(z_l) \text{ until } \mathrm{Var}(z_l) = 1",
         source="Mishkin & Matas 2016, algorithm 1",
         made_for="Unit variance of every layer for any activation, measured instead of derived.",

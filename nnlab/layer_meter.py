@@ -1,13 +1,15 @@
-"""Layer meter: the batch metrics of samples, of all layers of one shape at a time.
+"""Layer meter: the batch metrics of samples, one layer at a time, while it lies in the cache.
 
-`nnlab.metrics` says what every number means, and measures it in float64. Here the same numbers come from
-fewer and shorter calls, as in `nnlab.meter`; where float32 is not enough, or a layer is not like others, the
+`nnlab.metrics` says what every number means, and measures it in float64. Here the same numbers come from a
+few short calls, the same ones for every layer: between two records a training step has thrown everything
+else out of the processor's caches. Where float32 is not enough, or a layer is not like others, the
 definition is asked instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from typing import TypeGuard
 
 import numpy as np
@@ -18,109 +20,120 @@ from nnlab.kernels import SLOPE
 from nnlab.metrics import Metric, layer_metrics, optional_metrics
 from nnlab.run import LayerNumbers
 from nnlab.samples import NAN, SATURATION_TAU, LayerSample, norm
-from nnlab.sums import Array, careful_moments, fits
+from nnlab.sums import LARGEST_SQUARE, SMALLEST_SHARE, SMALLEST_SQUARE, Array, careful_moments, dots
 
-# Layers are taken together up to this many numbers: 1 MB of float32, a usual L2 cache.
-BLOCK = 262_144
-# PyTorch's norm adds in float32, in many short sums: over so many numbers it is good to 1e-6.
-LONGEST = 1_000_000
 # Above this share of the squares a spread about the mean loses less than a digit by being their difference.
 MOSTLY_SPREAD = 0.2
-# A share of the squares, of which rounding leaves 1e-14 with the mean.
-FAR_SMALLER = 1e-8
+# BLAS's dot product adds in float32: over so many numbers it is good to 4e-6 (nnlab.sums).
+SHORT = 16_384
+_ONES = np.ones(SHORT, dtype=np.float32)
+_ONES.flags.writeable = False
 
 
 def _is_plain(values: torch.Tensor | None) -> TypeGuard[torch.Tensor]:
     return values is not None and values.dtype is torch.float32 and values.is_cpu and values.dim() > 0
 
 
-def _alike(tensors: Sequence[torch.Tensor | None]) -> Iterator[tuple[list[int], torch.Tensor]]:
-    """Give tensors of one shape below each other, (tensors, numbers), with their places."""
-    places: dict[torch.Size, list[int]] = {}
-    for place, values in enumerate(tensors):
-        if values is not None and _is_plain(values) and values.numel():
-            places.setdefault(values.shape, []).append(place)
-    for shape, group in places.items():
-        size = shape.numel()
-        together = max(1, BLOCK // size)
-        for start in range(0, len(group), together):
-            some = group[start : start + together]
-            rows = [values for place in some if (values := tensors[place]) is not None]
-            # Short calls: to join along the first dimension takes half of what stacking flat rows does.
-            joined = rows[0] if len(rows) == 1 else torch.cat(rows)
-            yield some, joined.reshape(len(rows), size)
+def _row(values: torch.Tensor) -> Array:
+    return values.numpy().reshape(-1)
 
 
-def _plain_places(tensors: Sequence[torch.Tensor | None]) -> tuple[list[int], list[torch.Tensor]]:
-    """Give the tensors that PyTorch takes many of in one call, with their places."""
-    some = [(p, values) for p, values in enumerate(tensors) if _is_plain(values) and values.numel()]
-    return [place for place, _ in some], [values for _, values in some]
+def _total(row: Array) -> float:
+    if len(row) <= SHORT:
+        return float(row.dot(_ONES[: len(row)]))
+    return float(torch.from_numpy(row).sum())
 
 
-def norms(tensors: Sequence[torch.Tensor | None]) -> Array:
-    """Give Frobenius norms, shape (tensors,); NaN for what was not measured.
+def _square(row: Array) -> float:
+    return float(row.dot(row)) if len(row) <= SHORT else float(dots(row, row))
+
+
+def _fits(square: float) -> bool:
+    return SMALLEST_SQUARE < square < LARGEST_SQUARE
+
+
+def norms(tensors: Sequence[torch.Tensor | None]) -> list[float]:
+    """Give Frobenius norms; NaN for what was not measured.
 
     Where float32 is not enough for the squares they are accumulated in float64.
     """
-    found = np.full(len(tensors), NAN)
-    trusted = np.zeros(len(tensors), dtype=bool)
-    places, plain = _plain_places(tensors)
-    if plain:
-        found[places] = torch.stack(torch._foreach_norm(plain)).numpy()
-        trusted[places] = fits(found[places] ** 2) & ([values.numel() <= LONGEST for values in plain])
-    for place in np.flatnonzero(~trusted).tolist():
-        found[place] = norm(tensors[place])
-    return found
+    return [_norm(values) for values in tensors]
 
 
-def moments(tensors: Sequence[torch.Tensor | None]) -> tuple[Array, Array]:
-    """Give means and standard deviations (correction 0), shape (tensors,) each; NaN for what is not there."""
-    mean, std = np.full((2, len(tensors)), NAN)
-    places, plain = _plain_places(tensors)
-    rest = [place for place, values in enumerate(tensors) if values is not None and values.numel()]
-    if plain:
-        mean[places], std[places], trusted = _plain_moments(plain)
-        rest = sorted(set(rest) - set(np.array(places)[trusted].tolist()))
-    for place in rest:
-        values = tensors[place]
-        if values is not None:
-            mean[place], std[place] = _carefully(values)
-    return mean, std
-
-
-def _plain_moments(tensors: Sequence[torch.Tensor]) -> tuple[Array, Array, Array]:
-    """Give means, standard deviations, and which of them to trust."""
-    sizes = np.array([values.numel() for values in tensors])
-    means = torch.stack([values.sum() for values in tensors]).numpy() / sizes
-    squares = norms(tensors) ** 2
-    spread = squares - sizes * means**2
-    trusted = fits(squares) & (spread > MOSTLY_SPREAD * squares)
-    close = np.flatnonzero(~trusted).tolist()
-    if close:  # numbers that lie closer to each other than to 0: without their mean, then
-        left = torch._foreach_sub([tensors[place] for place in close], means[close].tolist())
-        spread[close] = norms(left) ** 2
-        # What rounding leaves of the mean weighs nothing beside a spread that is not far smaller.
-        trusted[close] = fits(spread[close]) & (spread[close] > FAR_SMALLER * squares[close])
-    return means, np.sqrt(np.maximum(spread, 0) / sizes), trusted
-
-
-def _carefully(values: torch.Tensor) -> tuple[float, float]:
+def _norm(values: torch.Tensor | None) -> float:
     if _is_plain(values):
-        return careful_moments(values.numpy())
+        square = _square(_row(values))
+        if _fits(square):
+            return math.sqrt(square)
+    return norm(values)
+
+
+def moments(values: torch.Tensor) -> tuple[float, float]:
+    """Give mean and standard deviation (correction 0) of a tensor that holds something."""
+    if _is_plain(values):
+        return _moments_of(_row(values))
     wide = values.double()
     return float(wide.mean()), float(wide.std(correction=0))
+
+
+def _moments_of(row: Array) -> tuple[float, float]:
+    size = len(row)
+    mean, square = _total(row) / size, _square(row)
+    spread = square - size * mean * mean
+    if _fits(square) and spread > MOSTLY_SPREAD * square:
+        return mean, math.sqrt(spread / size)
+    # Numbers that lie closer to each other than to 0: without their mean, then.
+    about = np.float32(mean)
+    left = row - about
+    rest, square = _total(left) / size, _square(left)
+    spread = square - size * rest * rest
+    if _fits(square) and spread > SMALLEST_SHARE * square:
+        return float(about) + rest, math.sqrt(spread / size)
+    return careful_moments(row)
+
+
+def update_spreads(
+    before: Sequence[torch.Tensor | None], after: Sequence[torch.Tensor | None]
+) -> tuple[Array, Array]:
+    """Give the stds of weights before an update and of the update, shape (tensors,) each; NaN for None."""
+    stds = np.full((2, len(before)), NAN)
+    for place, (old, new) in enumerate(zip(before, after, strict=True)):
+        if _is_plain(old) and _is_plain(new):
+            row = _row(old)
+            stds[:, place] = _moments_of(row)[1], _moments_of(_row(new) - row)[1]
+        elif old is not None and new is not None:
+            stds[:, place] = moments(old)[1], moments(new - old)[1]
+    return stds[0], stds[1]
+
+
+def _slopes(activation: str, z: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """Give abs(phi'(z))."""
+    if activation not in SLOPE:
+        return ACTIVATIONS[activation].derivative(z).abs_()
+    slopes = torch.empty_like(h)
+    SLOPE[activation](h, slopes)
+    return slopes
 
 
 class LayerMeter:
     """Measures the batch metrics of the layers of one pass, as `measure_layers` does.
 
-    `updates` are the stds of every layer's weights before the last update, and of that update.
+    `updates` are the stds of every layer's weights before the last update, and of that update. `grad_norms`
+    are the norms of the gradients of every layer's weights and of its biases, where they are known already.
     """
 
-    def __init__(self, samples: Sequence[LayerSample], updates: tuple[Array, Array] | None = None) -> None:
-        self._samples, self._updates = samples, updates
-        self._metrics = layer_metrics(at_probe=False) + optional_metrics(samples)
-        self._of = {metric.name: np.full(len(samples), NAN) for metric in self._metrics}
+    def __init__(
+        self,
+        samples: Sequence[LayerSample],
+        updates: tuple[Array, Array] | None = None,
+        grad_norms: Sequence[tuple[float, float]] | None = None,
+    ) -> None:
+        self._samples, self._updates, self._grad_norms = samples, updates, grad_norms
+        optional = optional_metrics(samples)
+        self._metrics = [*_BATCH_METRICS, *optional]
+        self._unread = [*_UNREAD, *[metric for metric in optional if metric.name not in _READ]]
+        self._numbers = np.full((len(self._metrics), len(samples)), NAN)
+        self._of = dict(zip([metric.name for metric in self._metrics], self._numbers, strict=True))
         self._by_definition = np.zeros(len(samples), dtype=bool)
 
     def read(self) -> LayerNumbers:
@@ -134,78 +147,67 @@ class LayerMeter:
         if "time_ratio" in self._of:
             self._of["time_ratio"][:] = [sample.time_ratio for sample in self._samples]
         self._add_by_definition()
-        hidden = len(self._samples) - 1
-        numbers = {
-            m.name: self._of[m.name][:hidden] if m.hidden_only else self._of[m.name] for m in self._metrics
-        }
         # The last hidden layer's gain would compare it with the linear output: definitions.md.
-        numbers["backward_gain"][-1:] = NAN
-        return LayerNumbers.of(numbers)
+        self._of["backward_gain"][-2:] = NAN
+        layers = len(self._samples)
+        columns = {m.name: (row, layers - m.hidden_only) for row, m in enumerate(self._metrics)}
+        return LayerNumbers(columns, self._numbers)
 
     def _measure_signals(self) -> None:
-        seen = [None if sample.is_unseen else sample for sample in self._samples]
-        z = [None if sample is None else sample.z for sample in seen]
-        hidden = seen[:-1]
-        h = [None if sample is None else sample.h for sample in hidden]
-        mean, std = moments(z + h)
-        self._of["pre_activation_mean"][:], self._of["pre_activation_std"][:] = mean[: len(z)], std[: len(z)]
-        self._of["activation_mean"][:-1], self._of["activation_std"][:-1] = mean[len(z) :], std[len(z) :]
-        self._measure_slopes(hidden)
-        finite = np.isfinite(self._of["pre_activation_mean"])
-        self._by_definition |= ~finite & np.array([sample is not None for sample in seen])
-
-    def _measure_slopes(self, hidden: Sequence[LayerSample | None]) -> None:
-        by_name: dict[str, list[int]] = {}
-        for place, sample in enumerate(hidden):
-            if sample is None:
+        of, last = self._of, len(self._samples) - 1
+        for place, sample in enumerate(self._samples):
+            if sample.is_unseen:
                 continue
-            if sample.activation in ACTIVATIONS and _is_plain(sample.z) and _is_plain(sample.h):
-                by_name.setdefault(sample.activation, []).append(place)
-            else:
+            mean, std = moments(sample.z)
+            of["pre_activation_mean"][place], of["pre_activation_std"][place] = mean, std
+            if not math.isfinite(mean):
                 self._by_definition[place] = True
-        for name, places in by_name.items():
-            samples = [self._samples[place] for place in places]
-            for (some, z), (_, h) in zip(
-                _alike([s.z for s in samples]), _alike([s.h for s in samples]), strict=True
-            ):
-                self._count(name, np.array(places)[some], z, h)
+            elif place < last:
+                self._measure_activation(place, sample)
 
-    def _count(self, name: str, places: Array, z: torch.Tensor, h: torch.Tensor) -> None:
-        """Measure the slopes and the flat, and count the zeros, of layers of one shape and activation."""
-        entry, size = ACTIVATIONS[name], z.shape[1]
-        if name in SLOPE:
-            slope = torch.empty_like(h)
-            SLOPE[name](h, slope)
-        else:
-            slope = entry.derivative(z).abs_()
-        self._of["slope_mean"][places] = slope.sum(-1).numpy() / np.float64(size)
-        slopes = slope.numpy()
+    def _measure_activation(self, place: int, sample: LayerSample) -> None:
+        """Measure h and the slopes of a hidden layer."""
+        z, h = sample.z, sample.h
+        if sample.activation not in ACTIVATIONS or not _is_plain(z) or not _is_plain(h) or z.shape != h.shape:
+            self._by_definition[place] = True
+            return
+        of, entry, row = self._of, ACTIVATIONS[sample.activation], _row(h)
+        size = len(row)
+        of["activation_mean"][place], of["activation_std"][place] = _moments_of(row)
+        of["zero_fraction"][place] = np.count_nonzero(row == 0) / size
+        slopes = _row(_slopes(sample.activation, z, h))
+        of["slope_mean"][place] = _total(slopes) / size
         flat = slopes == 0 if entry.slope_sup == 0 else slopes < SATURATION_TAU * entry.slope_sup
-        self._of["saturation"][places] = _shares(flat)
-        self._of["zero_fraction"][places] = _shares(h.numpy() == 0)
+        saturated = np.count_nonzero(flat)
+        of["saturation"][place] = saturated / size
         if entry.two_sided:
-            low = _shares(flat & (z.numpy() < 0))
-            self._of["saturation_low"][places] = low
-            self._of["saturation_high"][places] = self._of["saturation"][places] - low
+            low = np.count_nonzero(flat & (_row(z) < 0)) if saturated else 0
+            of["saturation_low"][place] = low / size
+            of["saturation_high"][place] = saturated / size - low / size
 
     def _measure_norms(self) -> None:
         samples, of = self._samples, self._of
-        quantities = ("delta", "h_grad", "weight", "weight_grad", "bias_grad")
-        every = norms([getattr(sample, quantity) for quantity in quantities for sample in samples])
-        delta, h_grad, weight, weight_grad, bias_grad = every.reshape(len(quantities), len(samples))
+        delta, h_grad, weight = self._norms_of("delta", "h_grad", "weight")
+        if self._grad_norms is None:
+            weight_grad, bias_grad = self._norms_of("weight_grad", "bias_grad")
+        else:
+            weight_grad, bias_grad = np.array(self._grad_norms).T
         sizes = [1 if sample.delta is None else sample.delta.numel() for sample in samples]
         of["delta_norm"][:], of["delta_rms"][:] = delta, delta / np.sqrt(sizes)
         of["activation_grad_norm"][:] = h_grad
         of["backward_gain"][:-1] = delta[:-1] / delta[1:]
-        of["weight_norm"][:], of["weight_grad_norm"][:], of["bias_grad_norm"][:] = (
-            weight,
-            weight_grad,
-            bias_grad,
-        )
+        of["weight_norm"][:], of["weight_grad_norm"][:] = weight, weight_grad
+        of["bias_grad_norm"][:] = bias_grad
         of["grad_to_weight"][:] = weight_grad / weight
 
+    def _norms_of(self, *quantities: str) -> Array:
+        every = norms([getattr(sample, quantity) for quantity in quantities for sample in self._samples])
+        return np.array(every).reshape(len(quantities), -1)
+
     def _add_by_definition(self) -> None:
-        unread = [metric for metric in self._metrics if metric.name not in _READ]
+        unread = self._unread
+        if not unread and not self._by_definition.any():
+            return
         asked = [metric for metric in self._metrics if metric.of_signal or metric in unread]
         for place in np.flatnonzero(self._by_definition | bool(unread)).tolist():
             for metric in asked if self._by_definition[place] else unread:
@@ -214,10 +216,6 @@ class LayerMeter:
 
 def _defined(metric: Metric, sample: LayerSample) -> float:
     return NAN if metric.of_signal and sample.is_unseen else metric.measure(sample)
-
-
-def _shares(flags: Array) -> Array:
-    return np.array([np.count_nonzero(row) for row in flags]) / flags.shape[1]
 
 
 # What is read off here. A metric that the registry has besides is measured by its definition.
@@ -229,3 +227,5 @@ _READ = frozenset(
         "grad_to_weight", "update_ratio", "time_ratio",
     )
 )  # fmt: skip
+_BATCH_METRICS = tuple(layer_metrics(at_probe=False))
+_UNREAD = tuple(metric for metric in _BATCH_METRICS if metric.name not in _READ)

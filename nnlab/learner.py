@@ -14,14 +14,16 @@ from torch import nn
 
 from nnlab.activations import ACTIVATIONS
 from nnlab.config import ExperimentConfig
-from nnlab.engine import Engine, unflatten
+from nnlab.engine import Engine, named_slices, unflatten
 from nnlab.meter import Meter
 from nnlab.model import MLP
-from nnlab.optimizer import make_optimizer, update
+from nnlab.offender import first_bad
+from nnlab.optimizer import Optimizer, make_optimizer, update
 from nnlab.recorder import Measured
 from nnlab.run import LayerInfo
 
 Check = Callable[[], None]
+FLOAT32_END = 3e38
 
 
 class Learner(Protocol):
@@ -64,6 +66,14 @@ class Learner(Protocol):
         """Name the first parameter that is not finite."""
         ...
 
+    def bad_state(self, number: int) -> str | None:
+        """Name the first parameter of which the optimizer remembers something that is not finite."""
+        ...
+
+    def bad_activation(self, number: int) -> str | None:
+        """Name the first layer whose z is not finite, as far as the last pass left it to be seen."""
+        ...
+
     def bad_gradient(self, number: int) -> str | None:
         """Name the first parameter, as backpropagation meets them, whose gradient is not finite."""
         ...
@@ -88,16 +98,27 @@ class Learner(Protocol):
         """Leave a network as it is from now on, with storage of its own."""
         ...
 
-
-def first_bad(named: Sequence[tuple[str, torch.Tensor]]) -> str:
-    """Give the first name whose tensor is not finite."""
-    return next(name for name, values in named if not bool(values.isfinite().all()))
+    def close(self) -> None:
+        """Let go of all buffers; nothing can be trained or measured any more."""
+        ...
 
 
 def clip(model: nn.Module, config: ExperimentConfig) -> None:
     """Scale a network's gradients down to the experiment's norm, if it has one."""
     if config.clip_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+
+
+def bad_state(optimizer: Optimizer, models: Sequence[nn.Module], number: int) -> str | None:
+    """Name the first parameter of a model of which the optimizer remembers something that is not finite."""
+    names = [name for name, _ in models[number].named_parameters()]
+    parts = named_slices(models[number])
+    for what, state in optimizer.state(number, len(models)):
+        named = zip(names, state) if isinstance(state, list) else ((n, state[part]) for n, part in parts)
+        bad = first_bad([(f"{what} of {name}", values) for name, values in named])
+        if bad is not None:
+            return bad
+    return None
 
 
 class EngineLearner:
@@ -131,7 +152,7 @@ class EngineLearner:
 
     def forward_backward(self, *, watched: bool, check: Check) -> None:
         """Pass all loaded batches forward and backward."""
-        self._meter.check = check
+        self._meter.check = self._engine.check = check
         self._engine.run(watched=watched)
         # A sum of squares takes a tenth of isfinite's time and tells nearly always what is asked below.
         self._grad_squares = np.vecdot(self._grads, self._grads).tolist()
@@ -142,9 +163,14 @@ class EngineLearner:
 
     def is_sound(self) -> bool:
         """Whether the weights, losses and gradients of all networks are finite."""
-        every = self._values.reshape(-1)
-        squares = (every.dot(every), *self._grad_squares)
-        return all(map(math.isfinite, squares)) and all(loss.is_finite() for loss in self._engine.losses)
+        is_small = self._have_squares(self._values.reshape(-1)) and all(
+            map(math.isfinite, self._grad_squares)
+        )
+        return is_small and all(loss.is_finite() for loss in self._engine.losses)
+
+    def _have_squares(self, values: np.ndarray) -> bool:
+        """Whether weights fit float32 squared, as they are and as weight decay adds them to gradients."""
+        return math.sqrt(values.dot(values)) * max(1.0, self._config.weight_decay) < FLOAT32_END**0.5
 
     def has_finite_loss(self, number: int) -> bool:
         """Whether the loss of a network's batch is finite."""
@@ -160,6 +186,19 @@ class EngineLearner:
         if _is_finite(row.dot(row), row):
             return None
         return first_bad([(name, p.detach()) for name, p in self._models[number].named_parameters()])
+
+    def bad_state(self, number: int) -> str | None:
+        """Name the first parameter of which the optimizer remembers something that is not finite."""
+        return bad_state(self._optimizer, self._models, number)
+
+    def bad_activation(self, number: int) -> str | None:
+        """Name the first layer whose z is not finite."""
+        # Only weights of such a size can make z overflow where the loss does not; and were every network
+        # looked at where one is unsound, a network's end would hang on those that are trained beside it.
+        if self._have_squares(self._values[number]) and self.has_finite_loss(number):
+            return None
+        hidden = [(f"hidden_{layer}", z[number]) for layer, z in enumerate(self._engine.z, start=1)]
+        return first_bad([*hidden, ("output", self._engine.outputs[number])])
 
     def bad_gradient(self, number: int) -> str | None:
         """Name the first parameter, as backpropagation meets them, whose gradient is not finite."""
@@ -200,6 +239,11 @@ class EngineLearner:
     def release(self, number: int) -> None:
         """Leave a network as it is from now on, with storage of its own."""
         unflatten(self._models[number])
+
+    def close(self) -> None:
+        """Let go of all buffers; nothing can be trained or measured any more."""
+        self._engine.close()
+        del self._meter, self._engine
 
 
 def _is_finite(square: float, row: np.ndarray) -> bool:

@@ -63,9 +63,9 @@ SEVENS = ExperimentConfig(
     record_every=50,
 )
 COLLAPSE_DATA = {
-    "normal": "normal random numbers (8 inputs)",
-    "iris": "iris flowers (4 inputs)",
-    "digits": "handwritten digits (64 inputs)",
+    "normal": "random (8 inputs)",
+    "iris": "iris (4 inputs)",
+    "digits": "digits (64 inputs)",
 }
 COLLAPSE_INPUTS, COLLAPSE_OUTPUTS, COLLAPSE_EXAMPLES = 8, 4, 500  # of the random numbers
 CLEAR_GAP = 0.05  # of the test dots; of 80 dots, 4

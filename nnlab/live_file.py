@@ -51,13 +51,19 @@ class LiveFile:
             try:
                 with self._open() as file:
                     return self._read(file)
-            except FileNotFoundError:
+            except RunFileError:
+                raise
+            except BaseException as error:
+                # It was broken off between a line and the note that it was read: it would be read twice.
                 self._begin_anew()
-                raise RunFileError(
-                    f"{self._path.name}: the file is not there, so it has no record yet"
-                ) from None
-            except OSError as error:
-                raise RunFileError(f"{self._path.name}: {error.strerror or error}") from None
+                raise self._said(error) from None
+
+    def _said(self, error: BaseException) -> BaseException:
+        if isinstance(error, FileNotFoundError):
+            return RunFileError(f"{self._path.name}: the file is not there, so it has no record yet")
+        if isinstance(error, OSError):
+            return RunFileError(f"{self._path.name}: {error.strerror or error}")
+        return error
 
     def _open(self) -> BinaryIO:
         # A pipe would keep a page waiting for ever.

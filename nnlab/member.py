@@ -19,6 +19,7 @@ from nnlab.recorder import LOSSES, Measured, Scores, accuracy, make_record
 from nnlab.run import LayerInfo, Run, StepRecord, is_probe_record
 from nnlab.samples import LayerSample
 from nnlab.streams import torch_stream
+from nnlab.sweep_row import LEARNED_ACCURACY
 from nnlab.trajectory import NO_BIASES, WHOLE_SPLIT, Plan, Trajectory
 
 # Sokar et al. 2023 and others use more; below this, "dead" cannot be told from "rare" (rate < 3/N).
@@ -55,6 +56,7 @@ class Member:
     infos: tuple[LayerInfo, ...] = ()
     notes: list[str] = field(default_factory=list)
     keep_weights: bool = False
+    ends_only: bool = False
     networks: dict[int, Network] = field(default_factory=dict)
     status: str = "running"
     still_steps: int = 0
@@ -91,7 +93,9 @@ class Member:
         probed = None
         if is_probe_record(len(self.records), last=last):
             probed, scores = self._probe_set(scores, check)
-        record = make_record(step, batch, probed, self.infos, scores, check)
+        record = make_record(
+            step, batch, probed, self.infos, scores, check, has_histograms=not self.ends_only
+        )
         self.records.append(record)
         if self.keep_weights and record.is_probe:
             self.networks[step] = to_network(self.model, self.config)
@@ -112,6 +116,19 @@ class Member:
         return probe.samples(), replace(
             scores, test_loss=test_loss, test_accuracy=accuracy(tested, self.y_test)
         )
+
+    @torch.no_grad()
+    def score(self, step: int) -> None:
+        """Keep the test accuracy of a step, and nothing else, the first time that it is high."""
+        if self.records or self.data.task == "regression":
+            return
+        self.model.eval()
+        try:
+            share = accuracy(self.model(self.x_test), self.y_test)
+        finally:
+            self.model.train()
+        if share >= LEARNED_ACCURACY:
+            self.records.append(StepRecord(step, {}, {"test_accuracy": share}))
 
     def trajectory(self) -> Trajectory:
         """Give the network's way so far; later records do not change it."""

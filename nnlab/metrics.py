@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from nnlab.samples import NAN, SATURATION_TAU, LayerSample, NetworkSample, norm
 
 if TYPE_CHECKING:
     import torch
+
+End = Literal["smallest", "largest"]
 
 # Sokar et al. 2023: a unit is dormant below this share of its layer's mean activity.
 DORMANT_TAU = 0.025
@@ -85,10 +87,11 @@ def _mean_cosine(sample: LayerSample) -> float:
     lengths = sample.h64.norm(dim=1)
     directions = sample.h64[lengths != 0] / lengths[lengths != 0].unsqueeze(1)
     n = len(directions)
-    if n < 2:
+    if n < 2 or not lengths.isfinite().all():
         return NAN
     # The sum over all pairs is |sum of directions|^2; the n pairs of an example with itself give 1.
-    return float((directions.sum(dim=0).square().sum() - n) / (n * (n - 1)))
+    mean = float((directions.sum(dim=0).square().sum() - n) / (n * (n - 1)))
+    return max(-1.0, min(1.0, mean))  # rounding may put equal examples at 1 + 4e-16
 
 
 def _delta_rms(sample: LayerSample) -> float:
@@ -140,7 +143,8 @@ class Metric:
     `measure` maps a LayerSample (scope "layer") or a NetworkSample (scope "network") to a float.
     `at_probe` ones are measured on the probe set at probe records only. `hidden_only` ones have no
     meaning for the output layer. `of_signal` ones need z and h. `optional` ones are there only where
-    a layer has them.
+    a layer has them. `values` are sizes, never negative, shares from 0 to 1, or signed. `worst` names the
+    ends at which a layer is in trouble, so that one layer's number can speak for its network.
     """
 
     name: str
@@ -154,6 +158,8 @@ class Metric:
     hidden_only: bool = True
     of_signal: bool = False
     optional: bool = False
+    values: Literal["size", "share", "signed"] = "size"
+    worst: tuple[End, ...] = ("largest",)
 
 
 _GLOROT = "Glorot & Bengio 2010"
@@ -169,6 +175,8 @@ _ENTRIES = (
         measure=lambda s: float(s.z64.mean()),
         hidden_only=False,
         of_signal=True,
+        values="signed",
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="pre_activation_std",
@@ -179,6 +187,7 @@ _ENTRIES = (
         measure=lambda s: float(s.z64.std(correction=0)),
         hidden_only=False,
         of_signal=True,
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="activation_mean",
@@ -188,6 +197,8 @@ _ENTRIES = (
         source=f"{_GLOROT}, figure 2",
         measure=lambda s: float(s.h64.mean()),
         of_signal=True,
+        values="signed",
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="activation_std",
@@ -197,6 +208,7 @@ _ENTRIES = (
         source=f"{_GLOROT}, figure 2",
         measure=lambda s: float(s.h64.std(correction=0)),
         of_signal=True,
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="slope_mean",
@@ -206,6 +218,7 @@ _ENTRIES = (
         source="Hochreiter 1991",
         measure=lambda s: NAN if s.is_undefined else float(s.slope.double().abs().mean()),
         of_signal=True,
+        worst=("smallest",),
     ),
     Metric(
         name="saturation",
@@ -215,6 +228,7 @@ _ENTRIES = (
         source="1 - 0.97^2: Karpathy's |tanh| > 0.97, stated for every activation",
         measure=lambda s: _share(s.flat, s),
         of_signal=True,
+        values="share",
     ),
     Metric(
         name="saturation_low",
@@ -224,6 +238,7 @@ _ENTRIES = (
         source=f"{_GLOROT}, figure 2",
         measure=_saturation_low,
         of_signal=True,
+        values="share",
     ),
     Metric(
         name="saturation_high",
@@ -233,6 +248,7 @@ _ENTRIES = (
         source=f"{_GLOROT}, figure 3",
         measure=_saturation_high,
         of_signal=True,
+        values="share",
     ),
     Metric(
         name="zero_fraction",
@@ -242,6 +258,7 @@ _ENTRIES = (
         source="Glorot, Bordes & Bengio 2011",
         measure=lambda s: _share(s.h == 0, s),
         of_signal=True,
+        values="share",
     ),
     Metric(
         name="dead_units",
@@ -262,6 +279,7 @@ _ENTRIES = (
         measure=_dead_fraction,
         at_probe=True,
         of_signal=True,
+        values="share",
     ),
     Metric(
         name="stuck_units",
@@ -292,6 +310,7 @@ _ENTRIES = (
         measure=_dormant_fraction,
         at_probe=True,
         of_signal=True,
+        values="share",
     ),
     Metric(
         name="effective_rank",
@@ -302,6 +321,7 @@ _ENTRIES = (
         measure=_effective_rank,
         at_probe=True,
         of_signal=True,
+        worst=("smallest",),
     ),
     Metric(
         name="mean_cosine",
@@ -312,6 +332,7 @@ _ENTRIES = (
         measure=_mean_cosine,
         at_probe=True,
         of_signal=True,
+        values="signed",
     ),
     Metric(
         name="delta_norm",
@@ -321,6 +342,7 @@ _ENTRIES = (
         source="Rumelhart, Hinton & Williams 1986; Hochreiter 1991",
         measure=lambda s: s.delta_norm,
         hidden_only=False,
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="delta_rms",
@@ -330,6 +352,7 @@ _ENTRIES = (
         source=_OURS,
         measure=_delta_rms,
         hidden_only=False,
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="activation_grad_norm",
@@ -338,6 +361,7 @@ _ENTRIES = (
         meaning="The error signal before it is multiplied by the activation's slope.",
         source=_GLOROT,
         measure=lambda s: norm(s.h_grad),
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="backward_gain",
@@ -346,6 +370,7 @@ _ENTRIES = (
         meaning="What this step backward multiplies the error signal by; below 1 it shrinks.",
         source="Schoenholz et al. 2017, square root of chi",
         measure=_backward_gain,
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="weight_norm",
@@ -355,6 +380,7 @@ _ENTRIES = (
         source=_OURS,
         measure=lambda s: norm(s.weight),
         hidden_only=False,
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="weight_grad_norm",
@@ -364,6 +390,7 @@ _ENTRIES = (
         source=f"{_GLOROT}, figure 8",
         measure=lambda s: norm(s.weight_grad),
         hidden_only=False,
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="bias_grad_norm",
@@ -373,6 +400,7 @@ _ENTRIES = (
         source=_OURS,
         measure=lambda s: norm(s.bias_grad),
         hidden_only=False,
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="grad_to_weight",
@@ -382,6 +410,7 @@ _ENTRIES = (
         source=_OURS,
         measure=_grad_to_weight,
         hidden_only=False,
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="update_ratio",
@@ -391,6 +420,7 @@ _ENTRIES = (
         source="Karpathy's makemore, part 3, with the update that was really made",
         measure=_update_ratio,
         hidden_only=False,
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="time_ratio",
@@ -400,6 +430,7 @@ _ENTRIES = (
         source="Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013",
         measure=lambda s: s.time_ratio,
         optional=True,
+        worst=("smallest", "largest"),
     ),
     Metric(
         name="gate_saturation",
@@ -410,6 +441,7 @@ _ENTRIES = (
         measure=_gate_saturation,
         of_signal=True,
         optional=True,
+        values="share",
     ),
     Metric(
         name="loss",
@@ -428,6 +460,7 @@ _ENTRIES = (
         source=_OURS,
         measure=lambda s: s.accuracy,
         scope="network",
+        values="share",
     ),
     Metric(
         name="test_loss",
@@ -448,6 +481,7 @@ _ENTRIES = (
         measure=lambda s: s.test_accuracy,
         scope="network",
         at_probe=True,
+        values="share",
     ),
     Metric(
         name="grad_norm",
@@ -475,6 +509,7 @@ _ENTRIES = (
         source="Schoenholz et al. 2017: -0.5 log10(chi)",
         measure=_vanishing_index,
         scope="network",
+        values="signed",
     ),
 )
 
@@ -502,7 +537,10 @@ def _no_check() -> None:
 
 
 def measure_layers(
-    samples: Sequence[LayerSample], *, at_probe: bool, check: Callable[[], None] = _no_check
+    samples: Sequence[LayerSample],
+    *,
+    at_probe: bool,
+    check: Callable[[], None] = _no_check,
 ) -> dict[str, np.ndarray]:
     """Measure every layer; each array has one number a layer, without the output if hidden only.
 
@@ -511,8 +549,10 @@ def measure_layers(
     metrics = layer_metrics(at_probe=at_probe)
     metrics += [] if at_probe else optional_metrics(samples)
     measured: dict[str, list[float]] = {metric.name: [] for metric in metrics}
-    for number, sample in enumerate(samples, start=1):
+    for number, shared in enumerate(samples, start=1):
         check()
+        # What a layer's metrics share, copies in float64 above all, goes with the layer.
+        sample = replace(shared)
         for metric in metrics:
             if number < len(samples) or not metric.hidden_only:
                 is_missing = metric.of_signal and sample.is_unseen

@@ -20,6 +20,8 @@ ADAM_BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 
 Tensors = Sequence[torch.Tensor]
+# A row of all parameters, or a tensor a parameter.
+State = tuple[str, torch.Tensor | list[torch.Tensor]]
 
 
 class UpdateOverflow(Exception):
@@ -31,6 +33,10 @@ class Optimizer(Protocol):
 
     def step(self) -> None:
         """Change the weights once."""
+        ...
+
+    def state(self, number: int, models: int) -> list[State]:
+        """Give what it remembers of one of several models, each by its name."""
         ...
 
 
@@ -54,6 +60,10 @@ class SGD:
             move = self._velocity
         self._weights.add_(move, alpha=-self._config.learning_rate)
 
+    def state(self, number: int, models: int) -> list[State]:
+        """Give the velocity, which plain SGD has not."""
+        return [] if self._velocity is None else [("velocity", self._velocity[number])]
+
 
 class RMSprop:
     """W -= lr g / (sqrt(s) + eps), where s is the running mean of g^2; Tieleman & Hinton 2012."""
@@ -68,6 +78,10 @@ class RMSprop:
         self._mean_square.mul_(RMSPROP_DECAY).addcmul_(grad, grad, value=1 - RMSPROP_DECAY)
         root = self._mean_square.sqrt().add_(EPSILON)
         self._weights.addcdiv_(grad, root, value=-self._config.learning_rate)
+
+    def state(self, number: int, models: int) -> list[State]:
+        """Give the running mean of squares."""
+        return [("mean square", self._mean_square[number])]
 
 
 class Adam:
@@ -103,6 +117,12 @@ class Adam:
             amsgrad=False,
             maximize=False,
         )
+
+    def state(self, number: int, models: int) -> list[State]:
+        """Give the running means of gradients and of their squares."""
+        size = len(self._means) // models
+        part = slice(number * size, (number + 1) * size)
+        return [("mean", self._means[part]), ("mean square", self._mean_squares[part])]
 
 
 def _decayed(grads: torch.Tensor, weights: torch.Tensor, weight_decay: float) -> torch.Tensor:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -46,6 +47,9 @@ def _is_transformed() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
+Hook = Callable[..., Any]
+
+
 class _Sight(TorchFunctionMode):
     """Lets a probe see every call of a PyTorch function."""
 
@@ -78,6 +82,18 @@ def _is_plain_leaf(module: nn.Module) -> bool:
     return is_foreign and not (module._modules or module._parameters or module._buffers)
 
 
+@dataclass
+class _Looking:
+    """Whether a forward pass is looked at now; with `later`, gradients of that time do not count."""
+
+    later: bool
+    is_on: bool = False
+
+    def counts(self) -> bool:
+        """Whether a gradient that arrives now is of the loss."""
+        return not (self.later and self.is_on)
+
+
 class Probe:
     """Context manager: sees one or more forward passes of a model while it is open.
 
@@ -102,9 +118,10 @@ class Probe:
         self._gradients = gradients
         self._check = check
         self._on_gradient = on_gradient
-        self._later = later
-        self._is_looking = False
+        self._looking = _Looking(later)
         self._by_row: dict[tuple[nn.Module, str], Capture] = {}
+        self._labels: dict[tuple[nn.Module, str], tuple[str, str]] = {}
+        self._taken: dict[str, int] = {}  # by name, how many rows would have it
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._names = {module: name for name, module in model.named_modules()}
         self._rows: dict[str, str] = getattr(model, "nnlab_layer_names", {})
@@ -114,7 +131,7 @@ class Probe:
         self._own_calls: dict[int, tuple[str, nn.Module]] = {}
         self._layers: dict[int, Capture] = {}  # by weight, what was captured of such layers
         self._sites = list(self._find_sites())
-        self._sight = _Sight(self)
+        self._sight: _Sight | None = None
         self._trails = Trails()
         self._kept: list[Seen] = []
         self._opaque = 0  # how many modules deep the probe is that are looked at from outside only
@@ -122,20 +139,24 @@ class Probe:
         self._own: dict[nn.Module, bool] = {}
         self._transposed: dict[int, tuple[weakref.ref[torch.Tensor], torch.Tensor]] = {}
 
-    def _find_sites(self) -> Iterator[tuple[nn.Module, Callable[..., Any], Callable[..., Any]]]:
-        """Give the modules that need hooks, with what is done before and after them."""
+    def _find_sites(self) -> Iterator[tuple[nn.Module, Hook, Hook]]:
+        """Give the modules that need hooks, with what is done before and after them.
+
+        Functions, not this probe's own methods: what refers to itself, and all tensors with it, is freed only
+        by the next full collection, hundreds of MB later.
+        """
         for module in self._names:
             if isinstance(module, torch.jit.ScriptModule):
                 continue  # it takes no hooks
             if isinstance(module, FUSED):
-                yield module, self._enter_opaque, self._after_fused
+                yield module, Probe._enter_opaque, Probe._after_fused
             elif is_weighted(module) and not any(map(is_weighted, list(module.modules())[1:])):
                 if self._is_one_call(module):
                     self._own_calls[id(module.weight)] = ONE_CALL[type(module)], module
                 else:
-                    yield module, self._before_weight, self._after_weight
+                    yield module, Probe._before_weight, Probe._after_weight
             elif _is_plain_leaf(module):
-                yield module, self._before_own, self._after_own
+                yield module, Probe._before_own, Probe._after_own
 
     def _is_one_call(self, module: nn.Module) -> bool:
         """Whether a layer is one call of a function, whose weight says whose it is."""
@@ -146,9 +167,11 @@ class Probe:
     def attach(self) -> None:
         """Put the hooks where they are needed."""
         for module, before, after in self._sites:
-            self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+            hook = partial(before, self)
+            self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
             # Always: a model may catch an error of its part and go on.
-            self._handles.append(module.register_forward_hook(after, with_kwargs=True, always_call=True))
+            hook = partial(after, self)
+            self._handles.append(module.register_forward_hook(hook, with_kwargs=True, always_call=True))
 
     def detach(self) -> None:
         """Remove every hook."""
@@ -160,13 +183,16 @@ class Probe:
         """Begin to see the calls of one forward pass."""
         self.passes += 1
         self._opaque = 0
-        self._is_looking = True
+        self._looking.is_on = True
+        self._sight = _Sight(self)
         self._sight.__enter__()  # type: ignore[no-untyped-call]
 
     def look_away(self) -> None:
         """End it; where tensors came from is forgotten."""
-        self._is_looking = False
-        self._sight.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        self._looking.is_on = False
+        if self._sight is not None:
+            self._sight.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        self._sight = None
         self._trails.clear()
         self._kept.clear()
         self._transposed.clear()
@@ -176,6 +202,7 @@ class Probe:
         """Forget everything that was seen."""
         self.captures.clear()
         self._by_row.clear()
+        self._taken.clear()
         self._layers.clear()
         self.passes = 0
 
@@ -413,22 +440,25 @@ class Probe:
 
     def _capture(self, module: nn.Module, parameter: str) -> Capture:
         """Give a row's capture; a module with several weights that are used one by one has a row each."""
-        suffix = self._suffix(module, parameter)
+        label = self._labels.get((module, parameter))
+        if label is None:
+            label = self._labels[module, parameter] = self._label(module, parameter)
+        suffix, name = label
         capture = self._by_row.get((module, suffix))
         if capture is None:
-            name = self._free_name(module, suffix)
-            capture = Capture(name, module, parameter, bit=1 << len(self.captures))
+            # What was shortened to the same name gets a number.
+            taken = self._taken[name] = self._taken.get(name, 0) + 1
+            free = f"{name} ({taken})" if taken > 1 else name
+            capture = Capture(free, module, parameter, bit=1 << len(self.captures))
             self._by_row[module, suffix] = capture
             self.captures.append(capture)
         return capture
 
-    def _free_name(self, module: nn.Module, suffix: str) -> str:
-        """Name a row; what was shortened to the same name gets a number."""
-        qualified = self._names.get(module, "")
+    def _label(self, module: nn.Module, parameter: str) -> tuple[str, str]:
+        """Give what tells a row from others of its module, and its name."""
+        suffix, qualified = self._suffix(module, parameter), self._names.get(module, "")
         name = self._rows.get(qualified, qualified or type(module).__name__)
-        name = printable(f"{name}.{suffix}" if suffix else name)
-        taken = sum(capture.name.partition(" (")[0] == name for capture in self.captures)
-        return f"{name} ({taken + 1})" if taken else name
+        return suffix, printable(f"{name}.{suffix}" if suffix else name)
 
     def _suffix(self, module: nn.Module, parameter: str) -> str:
         if isinstance(module, FUSED):
@@ -478,13 +508,11 @@ class Probe:
         return influences
 
     def _keep(self, tensor: torch.Tensor) -> Seen:
-        seen = Seen(tensor, gradients=self._gradients, on_gradient=self._on_gradient, counts=self._counts)
+        seen = Seen(
+            tensor, gradients=self._gradients, on_gradient=self._on_gradient, counts=self._looking.counts
+        )
         self._kept.append(seen)
         return seen
-
-    def _counts(self) -> bool:
-        """Whether a gradient that arrives now is of the loss."""
-        return not (self._later and self._is_looking)
 
     def _save(self, target: Any) -> None:
         """Copy what lies where something is about to be overwritten."""

@@ -63,7 +63,10 @@ LOSSES: dict[str, LossFunction] = {"cross_entropy": cross_entropy, "mse": mean_s
 
 
 def accuracy(outputs: torch.Tensor, y: torch.Tensor) -> float:
-    """Share classified right; NaN for regression and where an output is NaN (argmax would say 0)."""
+    """Share classified right; NaN for regression and where the largest output is no number.
+
+    argmax of a NaN would say 0, and of two infinities the first; minus infinity masks a class.
+    """
     if y.dtype != torch.int64 or outputs.dim() < 2 or outputs.shape[:1] + outputs.shape[2:] != y.shape:
         return math.nan
     # NumPy, which does not know bfloat16, takes a third of torch's time for so few numbers, and finds the
@@ -71,8 +74,8 @@ def accuracy(outputs: torch.Tensor, y: torch.Tensor) -> float:
     outputs = outputs.detach().cpu()
     scores = (outputs.float() if outputs.dtype == torch.bfloat16 else outputs).numpy()
     classes = y.cpu().numpy()
-    # A sum is quicker than a look at every number, and is NaN wherever one of them is.
-    if math.isnan(scores.sum()) and np.isnan(scores).any():
+    # A sum is quicker than a look at every number, and is not finite wherever one of them is not.
+    if not math.isfinite(scores.sum()) and not np.isfinite(scores.max(axis=1)).all():
         return math.nan
     return np.count_nonzero(scores.argmax(axis=1) == classes) / classes.size
 
@@ -114,11 +117,14 @@ def make_record(
     infos: Sequence[LayerInfo],
     scores: Scores,
     check: Callable[[], None],
+    *,
+    has_histograms: bool = True,
 ) -> StepRecord:
     """Make one record of what the batch left and, at a probe record, of the probe set's samples."""
     layers = batch.layers
     if probe is not None:
-        layers = LayerNumbers.of({**layers, **measure_layers(probe, at_probe=True, check=check)})
+        measured = measure_layers(probe, at_probe=True, check=check)
+        layers = LayerNumbers.of({**layers, **measured})
     awaited = slice(None) if batch.awaited is None else np.array(batch.awaited[:-1], dtype=bool)
     network = NetworkSample(
         loss=scores.loss,
@@ -133,5 +139,5 @@ def make_record(
         step=step,
         layers=layers,
         network=measure_network(network, at_probe=probe is not None),
-        histograms={} if probe is None else _histograms(batch.samples(), infos, check),
+        histograms=_histograms(batch.samples(), infos, check) if probe is not None and has_histograms else {},
     )

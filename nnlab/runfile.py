@@ -7,7 +7,6 @@ line is `end`. Where layers come in on the way, a line of layers stands before t
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +16,7 @@ from nnlab.runheader import FORMAT, SCHEMA, RunFileError, header_content
 from nnlab.runline import parse_line, to_line
 from nnlab.runreader import RunReader, is_piece, lines_of
 from nnlab.runrecord import record_content
+from nnlab.whole_file import write_whole
 
 __all__ = ["FORMAT", "SCHEMA", "RunFileError", "end_content", "load_run", "parse_run", "save_run", "to_bytes"]
 
@@ -46,16 +46,7 @@ def save_run(run: Run, path: str | Path) -> None:
     Raises:
         OSError: the folder is missing, unwritable or full.
     """
-    target = Path(path)
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.writelines(_lines(run))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, _lines(run))
 
 
 def load_run(path: str | Path) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
@@ -40,12 +41,15 @@ class RunWriter:
         self._name = Path(path).name
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._close = weakref.finalize(self, os.close, self._descriptor)
-        if not writer_lock.take(self._descriptor):
+        try:
+            if not writer_lock.take(self._descriptor):
+                raise BlockingIOError(f"{self._name}: another training run is writing to this file")
+            self._is_regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+            if self._is_regular:
+                os.ftruncate(self._descriptor, 0)
+        except BaseException:
             self._close()
-            raise BlockingIOError(f"{self._name}: another training run is writing to this file")
-        self._is_regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
-        if self._is_regular:
-            os.ftruncate(self._descriptor, 0)
+            raise
         self._good = 0  # bytes of whole lines
         self._is_torn = False  # whether a piece of a line could not be taken back
         self._layers: tuple[LayerInfo, ...] | None = None  # as the file says them last
@@ -85,7 +89,10 @@ class RunWriter:
             self._write(end_content(run, status, self._recorded))
         self._sync()
         writer_lock.give_back(self._descriptor)
-        self._close()
+        try:
+            self._close()
+        except OSError as error:  # a network's disk says only now what it could not write
+            self._reason = error.strerror or str(error)
         self._warn()
 
     def _has_said_layers(self, run: Run) -> bool:
@@ -108,27 +115,39 @@ class RunWriter:
         if len(line) > MAX_LINE_BYTES:
             self._reason = f"a line of {len(line):,} bytes is longer than {MAX_LINE_BYTES:,}"
             return False
-        pending = b"\n" + line if self._is_torn else line
         try:
+            self._mend()
+            whole = b"\n" + line if self._is_torn else line
+            pending = whole
             while pending:  # a nearly full disk may take a part
                 pending = pending[os.write(self._descriptor, pending) :]
         except OSError as error:
             self._reason = error.strerror or str(error)
-            self._take_back()
+            self._leave_no_piece()
             return False
         except BaseException:  # Ctrl-C between two parts
-            self._take_back()
+            self._leave_no_piece()
             raise
-        self._good, self._is_torn = self._good + len(line) + self._is_torn, False
+        self._good, self._is_torn = self._good + len(whole), False
         return True
 
-    def _take_back(self) -> None:
-        """Cut off the piece of a line that did not fit."""
-        try:
-            os.ftruncate(self._descriptor, self._good)
-        except OSError:
-            self._is_torn = True  # then a line break ends the piece, and the reader skips it
-            self._good = os.fstat(self._descriptor).st_size
+    def _leave_no_piece(self) -> None:
+        self._is_torn = self._is_torn or not self._is_regular
+        with contextlib.suppress(OSError):  # then before the next line
+            self._mend()
+
+    def _mend(self) -> None:
+        """Cut off what a failure or an interrupt left behind the whole lines.
+
+        Where that cannot be, a line break before the next line ends the piece, and the reader skips it.
+        """
+        if not self._is_regular or (size := os.fstat(self._descriptor).st_size) == self._good:
+            return
+        if size > self._good:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._good)
+                return
+        self._good, self._is_torn = size, True
 
     def _sync(self) -> None:
         self._synced = time.monotonic()

@@ -114,4 +114,10 @@ def norm(values: torch.Tensor | None) -> float:
     """Give the Frobenius norm, accumulated in float64; NaN for what was not measured."""
     if values is None:
         return NAN
-    return float((values.abs() if values.is_complex() else values).double().norm())
+    wide = (values.abs() if values.is_complex() else values).double()
+    found = float(wide.norm())
+    if 0 < found < math.inf or not wide.numel():
+        return found
+    # Squares of float64 numbers below 1e-162 are 0, and those above 1e154 inf.
+    largest = float(wide.abs().max())
+    return largest * float((wide / largest).norm()) if 0 < largest < math.inf else found

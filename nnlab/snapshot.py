@@ -13,6 +13,7 @@ from torch import nn
 
 from nnlab.environment import describe_environment
 from nnlab.metrics import measure_layers
+from nnlab.offender import first_bad
 from nnlab.probe import Probe
 from nnlab.recorder import LOSSES, LossFunction, Measured, Scores, accuracy, make_record
 from nnlab.run import LayerInfo, Run, StepRecord
@@ -162,29 +163,29 @@ def _record(
         awaited=[sample.awaits_delta for sample in samples],
     )
     record = make_record(0, batch, samples, infos, Scores(loss, accuracy), lambda: None)
-    offender = first_not_finite(model, loss, grads)
+    layers = [(info.name, sample.z) for info, sample in zip(infos, samples, strict=True)]
+    offender = first_not_finite(model, loss, grads, layers)
     if offender:
         notes.append(f"step 0: the first non-finite number was in the {offender}")
     return record, infos, "diverged" if offender else "completed"
 
 
-def first_not_finite(model: nn.Module, loss: float, grads: Sequence[tuple[str, torch.Tensor]]) -> str:
-    """Name what is not finite, weights first; "" where everything is."""
-    weights = [
-        (f"weights: {name}", p.detach()) for name, p in model.named_parameters() if p.is_floating_point()
-    ]
-    named = [
-        *weights,
-        ("loss", torch.tensor(loss)),
-        *((f"gradient: {name}", grad) for name, grad in grads[::-1]),
-    ]
-    return next((name for name, values in named if not is_finite(values)), "")
-
-
-def is_finite(values: torch.Tensor) -> bool:
-    """Whether every number of a tensor is finite."""
-    values = values.coalesce().values() if values.is_sparse else values
-    return bool(values.isfinite().all())
+def first_not_finite(
+    model: nn.Module,
+    loss: float,
+    grads: Sequence[tuple[str, torch.Tensor]],
+    layers: Sequence[tuple[str, torch.Tensor]],
+) -> str | None:
+    """Name what is not finite, weights first; `layers` are names with z. None where everything is."""
+    weights = [(name, p.detach()) for name, p in model.named_parameters() if p.is_floating_point()]
+    weight, activation, gradient = first_bad(weights), first_bad(layers), first_bad(grads[::-1])
+    if weight is not None:
+        return f"weights: {weight}"
+    if not math.isfinite(loss):
+        return f"loss, by the activations of {activation}" if activation else "loss"
+    if activation is not None:
+        return f"activations: {activation}"
+    return gradient and f"gradient: {gradient}"
 
 
 def what_is_missing(infos: Sequence[LayerInfo]) -> list[str]:

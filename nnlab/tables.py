@@ -5,29 +5,24 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from nnlab.columns import meanings
+from nnlab.spreadsheet import as_text
 
-# A spreadsheet takes text that starts so for a formula (OWASP ASVS 1.2.10).
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0", "＝", "＋", "－", "＠")
 STRETCH = 2048  # rows that are turned into text at once
-
-
-def _safe_text(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
 
 
 def to_csv(frame: pd.DataFrame, about: str = "") -> bytes:
     """Write a frame as CSV, safe for spreadsheets; `about` has no place in it."""
-    safe = frame.rename(columns=_safe_text)
+    safe = frame.rename(columns=as_text)
     for place, kind in enumerate(frame.dtypes):
         if kind.kind in "OTU" or str(kind) in ("str", "string"):
-            safe.isetitem(place, frame.iloc[:, place].map(_safe_text).to_numpy())
+            safe.isetitem(place, frame.iloc[:, place].map(as_text).to_numpy())
     return safe.to_csv(index=False, na_rep="nan").encode()
 
 
@@ -58,16 +53,17 @@ def _rows(frame: pd.DataFrame) -> Iterator[bytes]:
         yield json.dumps(cells, ensure_ascii=False, allow_nan=False, default=str).encode()
 
 
-def to_parquet(frame: pd.DataFrame, about: str = "") -> bytes:
-    """Write a frame as Parquet; the meaning of its columns is in their metadata."""
+def to_parquet(frame: pd.DataFrame, about: str = "", said: Mapping[str, str] | None = None) -> bytes:
+    """Write a frame as Parquet; the meaning of its columns, `said` or the usual one, is in their metadata."""
     import pyarrow as pa
     from pyarrow import parquet
 
     # pandas takes NaN for a missing cell, which a measured NaN is not.
     table = pa.Table.from_pandas(frame, preserve_index=False)
+    meant = {**meanings(frame.columns), **(said or {})}
     columns = [
-        pa.field(f.name, f.type, metadata={"meaning": said}) if said else f
-        for f, said in zip(table.schema, meanings(frame.columns).values(), strict=True)
+        pa.field(f.name, f.type, metadata={"meaning": meant[f.name]}) if meant[f.name] else f
+        for f in table.schema
     ]
     arrays = [_with_nan(frame.iloc[:, place], column) for place, column in enumerate(table.columns)]
     schema = pa.schema(columns, metadata={"about": about})

@@ -25,8 +25,8 @@ def one_thread() -> Iterator[None]:
         if _state["runs"] == 0:
             _state["torch"] = torch.get_num_threads()
             _state["blas"] = ThreadpoolController().limit(limits=1, user_api="blas")
-        _state["runs"] += 1
         torch.set_num_threads(1)
+        _state["runs"] += 1
     try:
         yield
     finally:

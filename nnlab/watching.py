@@ -16,7 +16,7 @@ from torch import nn
 from nnlab.alignment import aligned, merged
 from nnlab.capture import Grads
 from nnlab.environment import describe_environment
-from nnlab.layer_meter import LayerMeter, moments, norms
+from nnlab.layer_meter import LayerMeter, norms, update_spreads
 from nnlab.probe import Probe
 from nnlab.recorder import Measured, Scores, accuracy, make_record
 from nnlab.run import LayerInfo, Run, StepRecord, is_probe_record
@@ -56,12 +56,14 @@ class Watch:
         self._notes: dict[str, None] = {}
         self._is_on = self._is_armed = False
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
+        self._weights_before: dict[int, torch.Tensor] = {}
         self._begin_step()
 
     def _begin_step(self) -> None:
         self._probe.clear()
         self._depth = 0
         self._grads: dict[int, torch.Tensor] | None = None
+        self._grad_norms: dict[int, float] = {}
         self._backward = -1
         self._found: set[nn.Module] = set()
 
@@ -142,7 +144,8 @@ class Watch:
 
     def _arm_if_due(self) -> None:
         if not self._is_due:
-            self._disarm()
+            if self._is_armed:
+                self._disarm()
             return
         self._keep_weights()
         if not self._is_armed:
@@ -159,7 +162,7 @@ class Watch:
             handle.remove()
         self._handles.clear()
         self._begin_step()
-        self._weights_before: dict[int, torch.Tensor] = {}
+        self._weights_before = {}
 
     def _open(self, module: nn.Module, args: Any) -> None:
         """Look at the outermost call of a part of the model that gradients will come back through."""
@@ -183,16 +186,29 @@ class Watch:
             self._probe.look_away()
 
     def _in_backward(self) -> None:
-        """Have the gradients copied when this backward pass ends, before anybody can clip them."""
+        """Have the gradients read when this backward pass ends, before anybody can clip them."""
         task = torch._C._current_graph_task_id()
         if task not in (-1, self._backward):
             self._backward = task
             torch.autograd.Variable._execution_engine.queue_callback(self._keep_grads)
 
+    @torch.no_grad()
     def _keep_grads(self) -> None:
-        with torch.no_grad():
-            named = [(id(p), p.grad) for p in self._parameters if p.grad is not None]
-            self._grads = {key: grad.clone() for key, grad in named}
+        """Measure the gradients, and copy those that more than their norms are needed of."""
+        self._measure_grads()
+        copied = self._parameters
+        if not is_probe_record(self._recorded, last=False):
+            copied = next(([p] for p in self._smallest_first if self._tells_scale(p)), [])
+        self._grads = {id(p): grad.clone() for p in copied if (grad := p.grad) is not None}
+
+    def _measure_grads(self) -> None:
+        grads = {id(p): plain(grad) for p in self._parameters if (grad := p.grad) is not None}
+        self._grad_norms = dict(zip(grads, norms(list(grads.values())), strict=True))
+
+    def _tells_scale(self, parameter: torch.Tensor) -> bool:
+        """Whether a factor can be read off a parameter's gradient: it is there, and not all 0."""
+        grad = parameter.grad
+        return grad is not None and not grad.is_sparse and self._grad_norms[id(parameter)] != 0
 
     @torch.no_grad()
     def _keep_weights(self) -> None:
@@ -228,7 +244,8 @@ class Watch:
                 self._entrances = set() if self._entrances else self._found
                 self._disarm()
         self._step += 1
-        self._begin_step()
+        if self._is_armed:
+            self._begin_step()
         if self._is_on and self._status == "running":
             self._arm_if_due()
 
@@ -240,7 +257,10 @@ class Watch:
             return
         if scales == (1.0, 1.0):
             scales = (self._seen_scale(),) * 2
-        grads = Grads(self._grads, scales[0], scales[0] if self._grads is not None else scales[1])
+        if self._grads is None:  # no error signal came by
+            self._measure_grads()
+        kept_scale = scales[0] if self._grads is not None else scales[1]
+        grads = Grads(self._grads, self._grad_norms, scales[0], kept_scale)
         samples, seen = probe.samples(grads, linked=False), self._infos()
         self._layers = self._grown(seen)
         record = self._make_record(samples, seen, grads, Scores(loss, accuracy))
@@ -256,8 +276,10 @@ class Watch:
         """
         for parameter in self._smallest_first:
             kept = (self._grads or {}).get(id(parameter))
-            if kept is None or parameter.grad is None or kept.is_sparse or not kept.any():
+            if kept is None or parameter.grad is None or not self._tells_scale(parameter):
                 continue
+            if torch.equal(kept, parameter.grad):
+                return 1.0
             place = int(kept.abs().argmax())
             share = float(parameter.grad.flatten()[place]) / float(kept.flatten()[place])
             is_power = 0 < share < 1 and math.frexp(share)[0] == 0.5
@@ -276,27 +298,15 @@ class Watch:
     _signature: tuple[str, ...] = ()
     _seen: tuple[LayerInfo, ...] = ()
 
-    def _gradient_norms(self, layers: Mapping[str, np.ndarray], grads: Grads) -> list[float]:
-        """Give the norms of all parameters' gradients, those of layers as they were measured already."""
-        known: dict[int, float] = {}
-        for place, capture in enumerate(self._probe.seen):
-            for metric, parameters in (
-                ("weight_grad_norm", capture.weights),
-                ("bias_grad_norm", capture.biases),
-            ):
-                if len(parameters) == 1 and grads.has(parameters[0]):
-                    known[id(parameters[0])] = float(layers[metric][place])
-        others = [grads.of(parameter) for parameter in self._parameters if id(parameter) not in known]
-        return [*known.values(), *norms([grad for grad in others if grad is not None]).tolist()]
-
     def _make_record(
         self, samples: list[LayerSample], infos: tuple[LayerInfo, ...], grads: Grads, scores: Scores
     ) -> StepRecord:
-        weights = [capture.weights for capture in self._probe.seen]
-        layers = LayerMeter(samples, _updates(weights, self._weights_before)).read()
+        rows = self._probe.seen
+        updates = _updates([capture.weights for capture in rows], self._weights_before)
+        layers = LayerMeter(samples, updates, [capture.grad_norms(grads) for capture in rows]).read()
         batch = Measured(
             layers=layers,
-            grad_norms=self._gradient_norms(layers, grads),
+            grad_norms=[norm / grads.kept_scale for norm in self._grad_norms.values()],
             samples=lambda: samples,
             awaited=[sample.awaits_delta for sample in samples],
         )
@@ -330,11 +340,7 @@ def _updates(
         return None
     old = [_joined([before.get(id(weight)) for weight in row]) for row in weights]
     new = [_joined([weight.detach() for weight in row]) for row in weights]
-    pairs = [(n, o) for n, o in zip(new, old, strict=True) if n is not None and o is not None]
-    updates = iter(torch._foreach_sub([n for n, _ in pairs], [o for _, o in pairs]) if pairs else ())
-    moved = [None if n is None or o is None else next(updates) for n, o in zip(new, old, strict=True)]
-    stds = moments(old + moved)[1]
-    return stds[: len(old)], stds[len(old) :]
+    return update_spreads(old, new)
 
 
 def _joined(tensors: Sequence[torch.Tensor | None]) -> torch.Tensor | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from nnlab.jobs import warm_up
+from nnlab.warm_up import warm_up
 from pages.parts import follow, sevens, training
 from pages.parts.address import Address
 from pages.parts.menu import menu

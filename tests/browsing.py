@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from nnlab.jobs import HOSTED_VARIABLE
+from nnlab.hosting import HOSTED_VARIABLE
 from nnlab.palette import THEMES
 
 if TYPE_CHECKING:

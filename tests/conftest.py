@@ -2,13 +2,55 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
+from typing import Any
+
+# One test a core is as much as there is to do. Threads of BLAS and OpenMP besides, waiting for each other,
+# took four fifths of the time of tests of small networks. Both are read when NumPy and torch are loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("NNLAB_LOG", "off")  # threads would write between the lines of pytest
 
 import numpy as np
 import pytest
 
 import nnlab
+from nnlab import memory
 from nnlab.run import StepRecord
+
+try:
+    from hypothesis import Phase, settings
+except ImportError:  # a development package: what asks for it is skipped without
+    pass
+else:
+    # The same few examples every time; `pytest --hypothesis-profile nightly` draws many new ones.
+    # A failing one is not made smaller there: that can take minutes.
+    settings.register_profile(
+        "check",
+        max_examples=24,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+    )
+    settings.register_profile("nightly", max_examples=10_000, deadline=None)
+    settings.load_profile("check")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def last_records_take_their_time() -> None:
+    """Let the last record of a stopped run be taken however busy the machine is."""
+    from nnlab import training
+
+    training.LONGEST_END = 60.0
+
+
+@pytest.fixture(autouse=True)
+def memory_is_not_short(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let no public server refuse work for what the tests before have left in this process."""
+    monkeypatch.setattr(memory, "STATM", tmp_path_factory.getbasetemp() / "no_proc")
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +91,40 @@ def _counts(record: StepRecord) -> dict[str, list[list[int] | None]]:
 def assert_same_records() -> Callable[..., None]:
     """Compare records bit for bit."""
     return _assert_same_records
+
+
+# What takes long stands first, and what waits for a browser next to what computes: at the end of the run no
+# worker then has a long file to itself while the other has nothing left.
+LONG = (
+    "test_lessons_browser", "test_lesson_pages", "test_browser", "test_dashboard", "test_export_browser",
+    "test_trainer", "test_your_model_browser", "test_charts", "test_clean_start", "test_report",
+    "test_run_files", "test_diagnosis", "test_experiments", "test_phases", "test_own_data", "test_your_model",
+    "test_reproduction", "test_papers", "test_meter", "test_oracle", "test_sweep_command", "test_sweep",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order files by how long they take; within a file the order stays."""
+    ranks = {name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(LONG)))
+
+
+def pytest_collection_finish() -> None:
+    """Spare tests of pages two waits, where there are such tests.
+
+    AppTest looks a thousand times a second whether a script has ended, which slows the script: it waits for
+    the script's thread instead. And no browser has to be left time to paint.
+    """
+    runners = sys.modules.get("streamlit.testing.v1.local_script_runner")
+    if runners is None:
+        return
+    look = runners.require_widgets_deltas
+
+    def wait(runner: Any, timeout: float = 3) -> None:
+        runner._script_thread.join(timeout)
+        look(runner, 0 if runner._script_thread.is_alive() else timeout)
+
+    runners.require_widgets_deltas = wait
+    from pages.parts import first_sight
+
+    first_sight.PAINT_SECONDS = 0.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +54,7 @@ def _exp_below(z: Array) -> Array:
 
 
 def _softplus(z: Array) -> Array:
-    return np.logaddexp(0.0, z)
+    return np.where(z > 20, z, np.logaddexp(0.0, z))  # torch.nn.Softplus is linear above its threshold, 20
 
 
 PHI: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
@@ -78,7 +78,7 @@ PHI: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
         lambda z: z * np.tanh(_softplus(z)),
         lambda z: np.tanh(_softplus(z)) + z * _logistic(z) * _sech2(_softplus(z)),
     ),
-    "softplus": (_softplus, _logistic),
+    "softplus": (_softplus, lambda z: np.where(z > 20, 1.0, _logistic(z))),
     "softsign": (lambda z: z / (1 + abs(z)), lambda z: (1 + abs(z)) ** -2),
     "hardtanh": (lambda z: np.clip(z, -1, 1), lambda z: np.where(abs(z) < 1, 1.0, 0.0)),
     "sine": (np.sin, np.cos),
@@ -103,6 +103,72 @@ def weights_of(state: Mapping[str, NDArray[np.floating]]) -> Weights:
     ]
 
 
+@dataclass(frozen=True)
+class Norm:
+    """A batch or layer normalization of W x + b before the activation; arrays (units,), PyTorch's epsilon.
+
+    `mean` and `variance` are running ones, given where a batch normalization is in evaluation mode.
+    """
+
+    kind: str
+    scale: Array
+    shift: Array
+    mean: Array | None = None
+    variance: Array | None = None
+
+
+EPSILON = 1e-5
+
+
+class Rounding:
+    """Moves a number by a last digit of what went into it, at random: what float arithmetic may do to it.
+
+    `unit` is the relative rounding error of the arithmetic, `smallest` its smallest number. What may have
+    been rounded to 0 is 0 where it `cancels`.
+    """
+
+    def __init__(self, unit: float, smallest: float, seed: int, *, cancels: bool = False) -> None:
+        self.unit, self.smallest, self._random = unit, smallest, np.random.default_rng(seed)
+        self._cancels = cancels
+
+    def __call__(self, value: Array, size: Array) -> Array:
+        """Move a value whose terms have sizes that add up to `size`; what is made of zeros stays 0."""
+        doubt = self.doubt(size)
+        moved = value + doubt * self._random.uniform(-1, 1, np.shape(value))
+        return np.where(abs(value) <= 2 * doubt, 0.0, moved) if self._cancels else moved
+
+    def doubt(self, size: Array) -> Array:
+        """Give how far it may move."""
+        return self.unit * size + self.smallest * (size > 0)
+
+
+def _exact(value: Array, size: Array) -> Array:
+    return value
+
+
+Rounded = Callable[[Array, Array], Array]
+
+
+def value_size(activation: str, z: Array, h: Array) -> Array:
+    """Give the size of what h is computed from: 1 + erf loses all its digits on the left of GELU."""
+    if activation in ("silu", "mish"):  # z times what falls below float32's normal numbers, 1.2e-38
+        return abs(h) + abs(z) * 2.0**-125
+    return abs(z) if activation == "gelu" else abs(h)
+
+
+def slope_size(activation: str, z: Array, slope: Array) -> Array:
+    """Give the size of what a slope is computed from; some are differences of numbers near 1."""
+    s = _logistic(z)
+    terms = {
+        "sigmoid": s,
+        "tanh": np.tanh(z) ** 2,
+        "gelu": 1.0 + abs(z) * _gauss(z),
+        "silu": s * (1 + abs(z)),
+        "mish": np.tanh(_softplus(z)) + abs(z) * s,
+    }
+    return abs(slope) + terms.get(activation, 0.0)
+
+
 @dataclass
 class Pass:
     """One forward and backward pass; lists run over hidden_1 .. hidden_L, output."""
@@ -116,40 +182,114 @@ class Pass:
     gradients: Weights
     loss: float
     accuracy: float
+    norm_gradients: list[Array]  # those of scales and shifts
+    sums: list[Array]  # W x + b, before a normalization
+
+
+def _normalize(u: Array, norm: Norm, near: Rounded) -> tuple[Array, Array]:
+    """Give (u - mean) / std and 1 / std."""
+    axis = 0 if norm.kind == "batch" else 1
+    mean = u.mean(axis=axis, keepdims=True) if norm.mean is None else norm.mean
+    variance = u.var(axis=axis, keepdims=True) if norm.variance is None else norm.variance
+    inverse = 1 / np.sqrt(variance + EPSILON)
+    # A mean that is rounded moves all that it is taken from by the same.
+    mean, inverse = near(mean, abs(u).mean(axis=axis, keepdims=True)), near(inverse, inverse)
+    return (u - mean) * inverse, np.broadcast_to(inverse, u.shape)
+
+
+def _through_norm(delta: Array, u: Array, hat: Array, inverse: Array, norm: Norm, near: Rounded) -> Array:
+    """Pass dLoss/dz back to dLoss/d(W x + b), in training mode."""
+    axis = 0 if norm.kind == "batch" else 1
+    d = delta * norm.scale
+    # PyTorch takes a layer's mean out of sums and products of u, not of u itself.
+    reach = abs(hat) if norm.kind == "batch" else (abs(u) + abs(u.mean(axis=1, keepdims=True))) * inverse
+    level = near(d.mean(axis=axis, keepdims=True), abs(d).mean(axis=axis, keepdims=True))
+    tilt_size = (abs(d) * reach).mean(axis=axis, keepdims=True)
+    tilt = near((d * hat).mean(axis=axis, keepdims=True), tilt_size)
+    size = inverse * (abs(d) + abs(d).mean(axis=axis, keepdims=True) + reach * tilt_size)
+    return near(inverse * (d - level - hat * tilt), size)
+
+
+def _differentiate(out: Array, y: NDArray[np.generic], loss: str, near: Rounded) -> tuple[float, Array]:
+    """Give the mean loss and its derivative by the outputs."""
+    if loss == "mse":
+        is_class = np.issubdtype(y.dtype, np.integer)
+        target = np.eye(out.shape[1])[y] if is_class else y.astype(float).reshape(out.shape)
+        error = near(out - target, abs(out) + abs(target))
+        return float((error**2).mean()), 2 * error / out.size
+    one_hot = np.eye(out.shape[1])[y]
+    scale = np.logaddexp.reduce(out, axis=1, keepdims=True)
+    log_p = near(out - scale, abs(out) + abs(scale))
+    p = np.exp(log_p)
+    delta = near(p - one_hot, p * (1 + abs(out)) + one_hot)
+    return float(-(log_p * one_hot).sum() / len(out)), delta / len(out)
 
 
 def run_pass(
-    weights: Weights, activation: str, x: Array, y: NDArray[np.int64], loss: str, residual: bool
+    weights: Weights,
+    activation: str,
+    x: Array,
+    y: NDArray[np.generic],
+    loss: str,
+    residual: bool,
+    norms: Sequence[Norm] = (),
+    near: Rounded = _exact,
 ) -> Pass:
     """Propagate x (examples, features) forward and the loss's gradient back."""
     value, slope = PHI[activation]
-    inputs, zs, hs = [np.asarray(x, float)], [], []
-    for weight, bias in weights[:-1]:
-        zs.append(inputs[-1] @ weight.T + bias)
-        hs.append(value(zs[-1]))
-        adds = residual and len(hs) > 1
-        inputs.append(hs[-1] + inputs[-1] if adds else hs[-1])
-    out = inputs[-1] @ weights[-1][0].T + weights[-1][1]
-    slopes = [slope(z) for z in zs]
-    one_hot = np.eye(out.shape[1])[y]
-    if loss == "mse":
-        loss_value = ((out - one_hot) ** 2).mean()
-        delta = 2 * (out - one_hot) / out.size
-    else:
-        log_p = out - np.logaddexp.reduce(out, axis=1, keepdims=True)
-        loss_value = -(log_p * one_hot).sum() / len(x)
-        delta = (np.exp(log_p) - one_hot) / len(x)
+    inputs, us, zs, hs = [np.asarray(x, float)], [], [], []
+    hats: list[tuple[Array, Array]] = []
 
-    deltas, gradients = [delta], [(delta.T @ inputs[-1], delta.sum(axis=0))]
+    def affine(weight: Array, bias: Array) -> Array:
+        at = inputs[-1]
+        return near(at @ weight.T + bias, abs(at) @ abs(weight).T + abs(bias))
+
+    for layer, (weight, bias) in enumerate(weights[:-1]):
+        u = z = affine(weight, bias)
+        us.append(u)
+        if norms:
+            hats.append(_normalize(u, norms[layer], near))
+            hat, inverse = hats[-1]
+            scale, shift = norms[layer].scale, norms[layer].shift
+            # Means are of sizes, and what is left of them may be small.
+            z = near(hat * scale + shift, scale * inverse * (abs(u) + abs(u).mean()) + abs(shift))
+        zs.append(z)
+        hs.append(near(value(z), value_size(activation, z, value(z))))
+        adds = residual and len(hs) > 1
+        before, h = inputs[-1], hs[-1]
+        inputs.append(near(h + before, abs(h) + abs(before)) if adds else h)
+    out = affine(*weights[-1])
+    slopes = [near(slope(z), slope_size(activation, z, slope(z))) for z in zs]
+    loss_value, delta = _differentiate(out, y, loss, near)
+
+    def gradient(delta: Array, at: Array) -> tuple[Array, Array]:
+        return (
+            near(delta.T @ at, abs(delta).T @ abs(at)),
+            near(delta.sum(axis=0), abs(delta).sum(axis=0)),
+        )
+
+    deltas, gradients, norm_gradients = [delta], [gradient(delta, inputs[-1])], []
     h_grads: list[Array] = []
-    upstream = delta @ weights[-1][0]  # dLoss / d(output of the block)
+
+    def back(delta: Array, weight: Array) -> Array:
+        return near(delta @ weight, abs(delta) @ abs(weight))
+
+    upstream = back(delta, weights[-1][0])  # dLoss / d(output of the block)
     for layer in range(len(weights) - 2, -1, -1):
         delta = upstream * slopes[layer]
         h_grads.insert(0, upstream)
         deltas.insert(0, delta)
-        gradients.insert(0, (delta.T @ inputs[layer], delta.sum(axis=0)))
+        if norms:
+            hat, inverse = hats[layer]
+            norm_gradients += [
+                near((delta * hat).sum(axis=0), abs(delta * hat).sum(axis=0)),
+                near(delta.sum(axis=0), abs(delta).sum(axis=0)),
+            ]
+            delta = _through_norm(delta, us[layer], hat, inverse, norms[layer], near)
+        gradients.insert(0, gradient(delta, inputs[layer]))
         skip = upstream if residual and layer > 0 else 0.0
-        upstream = delta @ weights[layer][0] + skip
+        upstream = back(delta, weights[layer][0]) + skip
+    is_class = np.issubdtype(y.dtype, np.integer)
     return Pass(
         inputs=inputs,
         z=[*zs, out],
@@ -158,8 +298,10 @@ def run_pass(
         h_grads=h_grads,
         deltas=deltas,
         gradients=gradients,
-        loss=float(loss_value),
-        accuracy=float((out.argmax(axis=1) == y).mean()),
+        loss=loss_value,
+        accuracy=float((out.argmax(axis=1) == y).mean()) if is_class else math.nan,
+        norm_gradients=norm_gradients,
+        sums=us,
     )
 
 
@@ -256,7 +398,9 @@ def network_metrics(record: Pass) -> dict[str, float]:
     return {
         "loss": record.loss,
         "accuracy": record.accuracy,
-        "grad_norm": math.hypot(*(_norm(g) for pair in record.gradients for g in pair)),
+        "grad_norm": math.hypot(
+            *(_norm(g) for pair in record.gradients for g in pair), *map(_norm, record.norm_gradients)
+        ),
         "gradient_ratio": _ratio(_norm(hidden[0]), _norm(hidden[-1])) if len(hidden) > 1 else 1.0,
         "vanishing_index": slope,
     }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,21 +20,32 @@ PARTS = sorted((ROOT / "pages" / "parts").glob("*.py"))
 LAYERS = (
     (
         "activations", "streams", "numerals", "palette", "samples", "field", "question", "softmax", "shipped",
-        "split", "fonts", "provenance", "snippets", "advice", "layer_names",
+        "split", "fonts", "provenance", "snippets", "advice", "layer_names", "stop", "joblog", "vega",
+        "whole_file", "failure", "hosting", "memory", "lease", "allowance", "upload_gate", "unread",
+        "spreadsheet", "courtesy",
     ),
     (
         "initializers", "datasets", "csvfile", "csvtable", "csvdata", "network", "questions",
         "activation_facts",
     ),
-    ("gaussian_mean", "born_dead", "length_chain", "linear_product"),
+    ("gaussian_mean", "born_dead", "length_chain", "linear_product", "mode_strength", "matrix_chain"),
     ("variance_table", "correlation", "moment_map"),
-    ("theory",),
+    ("theory", "fixed_correlation"),
     ("config", "points", "surface", "chain", "collapse", "xor", "brightness", "followed", "neuron"),
-    ("signal_theory",),
+    ("signal_theory", "random_network"),
+    ("isometry",),
+    ("jacobian", "born_dead_curves"),
+    ("spectrum_words", "born_dead_words"),
+    ("phase_map",),
+    ("criticality", "phase_words"),
+    ("cosine_theory", "ensemble", "scatter"),
+    ("prediction",),
+    ("agreement", "settled", "theory_facts"),
     ("histogram", "metrics", "model", "environment", "autograd", "brightness_words", "kernels", "losses",
-     "optimizer", "threads", "sums"),
+     "optimizer", "threads", "sums", "offender"),
     ("run", "presets", "engine", "columns"),
-    ("activation_calls", "user_batch"),
+    ("activation_calls", "user_batch", "grid", "sweep_cost", "pace"),
+    ("footprint", "schedule"),
     ("seen", "function_kinds"),
     ("fused",),
     ("capture", "bearers"),
@@ -43,44 +55,90 @@ LAYERS = (
     ("runreader",),
     ("runfile", "probe", "remedies", "weights", "meter", "tables", "event_file", "layer_chain",
      "tensor_file", "checkpoint", "archive", "conversion"),
-    ("trajectory", "runwriter", "live_file"),
+    ("trajectory", "runwriter", "live_file", "sweep_row"),
+    ("sweep_summary",),
     ("recorder", "rules", "layer_meter"),
-    ("explanations", "learner", "measures", "gaps"),
-    ("selection",),
+    ("explanations", "learner", "measures", "gaps", "cure", "caveats"),
+    ("selection", "signal_words"),
     ("diagnosis", "autograd_learner", "member"),
-    ("trainer", "snapshot", "layer_table", "summary", "chart", "frames", "lessons"),
-    ("comparison", "watching", "rebuilt", "example_model"),
+    ("training",),
+    ("trainer", "snapshot", "drawn", "layer_table", "summary", "chart", "frames", "lessons"),
+    ("comparison", "watching", "rebuilt", "example_model", "forecast", "healing", "overlay"),
+    ("overlay_table", "overlay_text", "overlay_sets"),
     ("lightning",),
-    ("gradient_charts", "histogram_charts", "line_charts", "unit_charts", "jobs"),
+    ("gradient_charts", "histogram_charts", "line_charts", "unit_charts", "jobs", "warm_up"),
     (
         "activation_charts", "neuron_charts", "softmax_charts", "chain_charts", "collapse_charts",
         "xor_charts", "surface_charts", "neuron_map_charts", "signal_charts", "brightness_charts",
-        "followed_charts",
+        "followed_charts", "paper_charts", "spectrum_charts", "born_dead_charts",
+        "initialization_charts", "healing_charts", "overlay_charts", "overlay_job",
     ),
+    ("overlay_stored", "job_board"),
+    ("phase_marks",),
+    ("phase_charts", "depth_charts"),
+    ("paper", "first_pass", "linear_task"),
+    ("paper_rows", "drawn_training"),
+    ("paper_law_charts", "paper_depth_charts"),
+    ("saxe_times", "saxe_modes", "schoenholz_depth", "klambauer_fixed_point", "hanin_fluctuation",
+     "lu_born_dead", "yang_explosion"),
+    ("paper_result", "paper_table", "paper_training", "glorot_first_pass", "glorot_training",
+     "he_2015", "makemore"),
+    ("glorot_charts",),
+    ("glorot_papers",),
+    ("papers",),
+    ("paper_job",),
     ("charts",),
+    ("worker", "worker_pool"),
+    ("painter",),
     ("export", "reproduction", "reproduction_data", "reproduction_facts", "reproduction_network",
      "reproduction_text"),
     ("report",),
-    ("printout",),
+    ("printout", "sweep_charts", "sweep_words"),
     ("run_files",),
     ("folder",),
+    ("sweep_store", "sweep_memory", "cell_training"),
+    ("dask_task",),
+    ("dask_executor",),
+    ("executors",),
+    ("sweep",),
+    ("sweep_command", "sweep_job", "sweep_presets"),
     ("__main__",),
 )  # fmt: skip
 TORCH_FREE = (
     "run", "runfile", "runline", "runheader", "runrecord", "runreader", "runwriter", "live_file",
     "writer_lock", "alignment",
+    "whole_file", "failure",
     "diagnosis", "remedies", "chart", "charts", "gradient_charts", "histogram_charts",
-    "line_charts", "unit_charts", "export", "layer_table", "summary", "presets", "jobs", "config",
+    "line_charts", "unit_charts", "export", "layer_table", "summary", "presets", "jobs", "joblog", "config",
+    "job_board", "lease", "hosting", "memory", "schedule", "footprint", "warm_up",
     "network", "weights", "trajectory", "lessons", "chain", "collapse", "xor", "surface", "points", "neuron",
     "softmax", "brightness", "activation_facts", "activation_charts", "neuron_charts", "softmax_charts",
     "chain_charts", "collapse_charts", "xor_charts", "surface_charts", "brightness_charts", "questions",
     "neuron_map_charts", "signal_charts", "csvfile", "csvtable", "csvdata",
     "followed", "followed_charts", "brightness_words",
+    "sweep_summary", "sweep_charts", "sweep_words", "sweep_memory", "sweep_job", "sweep_presets",
     "fonts", "provenance", "columns", "tables", "event_file", "report", "printout", "run_files", "folder",
+    "vega", "painter",
     "reproduction", "reproduction_data", "reproduction_facts", "reproduction_network", "reproduction_text",
     "checkpoint", "conversion",  # which import layer_chain and tensor_file, and archive
     "theory", "variance_table", "gaussian_mean", "correlation", "moment_map", "born_dead", "length_chain",
-    "linear_product", "signal_theory",
+    "linear_product", "signal_theory", "random_network", "mode_strength",
+    "fixed_correlation", "matrix_chain", "isometry", "jacobian", "spectrum_words",
+    "spectrum_charts", "born_dead_curves", "born_dead_words", "born_dead_charts",
+    "phase_map", "criticality", "phase_words",
+    "phase_marks", "phase_charts", "depth_charts",
+    "cosine_theory", "scatter", "ensemble", "prediction", "agreement", "settled", "cure",
+    "signal_words", "theory_facts", "caveats", "initialization_charts",
+    "paper", "papers", "paper_charts", "paper_table", "paper_result", "paper_job", "glorot_first_pass",
+    "glorot_charts", "glorot_papers", "glorot_training", "he_2015", "makemore",
+    "paper_rows", "paper_law_charts", "paper_depth_charts", "linear_task", "saxe_times", "saxe_modes",
+    "schoenholz_depth", "klambauer_fixed_point", "hanin_fluctuation", "lu_born_dead", "yang_explosion",
+    "grid", "sweep_cost", "pace", "sweep_row", "sweep_store", "worker", "worker_pool", "cell_training",
+    "dask_task", "dask_executor", "executors", "sweep", "sweep_command",
+    "comparison", "forecast", "healing", "healing_charts",
+    "overlay", "overlay_charts", "overlay_table", "overlay_text", "overlay_sets", "overlay_job",
+    "overlay_stored",
+    "allowance", "upload_gate", "unread", "spreadsheet",
     "selection", "gaps",  # which import measures and layer_names
 )  # fmt: skip
 # The command that converts .pt files unpickles them on their owner's machine: there is no other way to read
@@ -181,19 +239,93 @@ def test_functions_fit_on_a_screen(path):
         assert length <= 60, f"{function.name} has {length} lines"
 
 
-def test_no_process_wide_randomness_and_no_pickle():
-    banned = (
-        "torch.manual_seed",
-        "np.random.seed",
-        "random.seed",
-        "torch.load",
-        "pickle",
-        "unsafe_allow_html",
-    )
+# What no module of the app may call or import, by the end of its dotted name: it runs code that a file holds,
+# shares one stream of random numbers among all visitors, or puts somebody's text into a page as HTML.
+PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+BANNED_CALLS = (
+    "torch.load", "torch.manual_seed", "torch.seed", "torch.random.manual_seed", "np.random.seed",
+    "random.seed", "st.html", "st.iframe", "components.html", "components.v1.html", "eval", "exec",
+)  # fmt: skip
+GLOBAL_RANDOM = re.compile(r"(np|numpy)\.random\.(?!default_rng$)[a-z]\w*")
+TORCH_RANDOM = re.compile(r"torch\.(rand|randn|randint|randperm|bernoulli|normal|multinomial)")
+DRAWS_OF_RANDOM = ("random", "randint", "choice", "shuffle", "uniform", "gauss", "sample", "randrange")
+
+
+def _offences(path: Path) -> Iterator[str]:
+    """Give what a module does that none may, by line."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            )
+            yield from (f"imports {name}" for name in names if name.split(".")[0] in PICKLES)
+        elif isinstance(node, ast.ExceptHandler) and node.type is None:
+            yield f"{node.lineno}: bare except"
+        elif isinstance(node, ast.Call):
+            yield from _offences_of_call(node)
+
+
+def _offences_of_call(call: ast.Call) -> Iterator[str]:
+    name = ast.unparse(call.func)
+    given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+    if any(name == banned or (name.endswith(f".{banned}") and "." in banned) for banned in BANNED_CALLS):
+        yield f"{call.lineno}: {name}"
+    if name.split(".")[-1] in ("read_pickle", "to_pickle"):
+        yield f"{call.lineno}: {name}"
+    if GLOBAL_RANDOM.fullmatch(name) or name in [f"random.{draw}" for draw in DRAWS_OF_RANDOM]:
+        yield f"{call.lineno}: {name}"
+    if TORCH_RANDOM.fullmatch(name) and "generator" not in given:
+        yield f"{call.lineno}: {name} without a generator"
+    if given.get("allow_pickle", "False") != "False" or "unsafe_allow_html" in given:
+        yield f"{call.lineno}: {name} with {', '.join(map(str, given))}"
+    if name == "np.load" and "allow_pickle" not in given:
+        yield f"{call.lineno}: np.load that does not say allow_pickle=False"
+
+
+def test_nothing_unpickles_draws_from_a_shared_stream_or_writes_html():
     for path in [*MODULES, *PARTS, *PAGES]:
-        text = path.read_text()
-        allowed = UNPICKLING if path == CONVERSION else ()
-        assert not [word for word in banned if word in text and word not in allowed], path
+        allowed = "torch.load" if path == CONVERSION else "\0"
+        assert not [found for found in _offences(path) if allowed not in found], path
+
+
+def test_the_look_at_modules_finds_what_it_looks_for(tmp_path):
+    lines = (
+        "import pickle", "from joblib import load", "try:\n    pass\nexcept:\n    pass", "torch.load(f)",
+        "np.load(f, allow_pickle=True)", "np.load(f)", "pd.read_pickle(f)", "torch.manual_seed(0)",
+        "np.random.seed(0)", "np.random.normal()", "random.random()", "torch.randn(3)", "st.html(x)",
+        "st.markdown(x, unsafe_allow_html=True)", "st.components.v1.html(x)", "eval(x)",
+    )  # fmt: skip
+    for number, line in enumerate(lines):
+        (tmp_path / f"m{number}.py").write_text(line)
+        assert list(_offences(tmp_path / f"m{number}.py")), line
+    (tmp_path / "good.py").write_text(
+        "rng = np.random.default_rng(0)\ntorch.randn(3, generator=g)\nmodel.eval()\ng.manual_seed(1)\n"
+        "np.load(f, allow_pickle=False)\nrandom.Random(3).choice(x)\n"
+    )
+    assert not list(_offences(tmp_path / "good.py"))
+
+
+def cached_functions(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Give every function that Streamlit keeps the results of, with what it is asked by."""
+    for function in functions(path):
+        if any(
+            "cache_data" in ast.unparse(d) or "cache_resource" in ast.unparse(d)
+            for d in function.decorator_list
+        ):
+            arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+            yield function.name, [ast.unparse(a.annotation) if a.annotation else "" for a in arguments]
+
+
+def test_no_cache_is_asked_by_a_table_or_by_an_array():
+    """Streamlit looks at a sample of large ones only: one visitor would get what another's file gives."""
+    asked = [(path.stem, *found) for path in [*PARTS, *PAGES] for found in cached_functions(path)]
+    assert asked
+    for page, name, kinds in asked:
+        text = " ".join(kinds)
+        assert not re.search(r"DataFrame|ndarray|Tensor|Table|Data\b|Run\b|Any|^$| $", text) or not kinds, (
+            page,
+            name,
+        )
 
 
 def test_what_is_unpickled_can_run_no_code_and_only_the_command_line_asks_for_it():

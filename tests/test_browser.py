@@ -340,3 +340,30 @@ def test_a_remedy_that_is_trained_at_once_redraws_the_whole_page_and_so_does_the
     page.wait_for_function(
         "words => document.querySelector('h4').innerText === words", arg=before, timeout=PATIENCE * 1000
     )
+
+
+# A run of a sweep
+
+
+def test_a_cell_of_a_sweep_is_clicked_and_its_run_opened_in_a_lab_that_had_another_one(visit: Visit) -> None:
+    from playwright.sync_api import expect
+
+    page = visit("dataset=iris&depth=2&width=4&steps=5&batch_size=16")
+    page.locator(TRAIN).click()
+    page.wait_for_url("**run=**")
+    before = page.url
+    browsing.wait_until_calm(page)
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Sweep").click()
+    cells = page.locator(
+        f".st-key-chart_sweep_map {CHART} > svg path[aria-label^='depth 5, activation Tanh']"
+    )
+    cells.wait_for()
+    browsing.wait_until_calm(page)
+    cells.click()
+    run = page.get_by_role("link", name="Open this run in the lab")
+    expect(run).to_have_attribute("href", re.compile("depth=5&.*activation=tanh"))
+    browsing.wait_until_calm(page)
+    run.click()
+    page.wait_for_url(lambda url: "run=" in url and url != before and "Sweep" not in url)
+    expect(page.locator("h4").first).to_contain_text("5 x 32 tanh")
+    expect(page.locator(VERDICT)).to_contain_text("Healthy.", timeout=1000 * PATIENCE)

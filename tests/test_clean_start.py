@@ -15,7 +15,7 @@ import browsing
 import pytest
 from browsing import ROOT, leave, open_page, serve
 
-from nnlab.jobs import HOSTED_VARIABLE
+from nnlab.hosting import HOSTED_VARIABLE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -23,7 +23,8 @@ from nnlab.runfile import load_run
 from nnlab.runwriter import RunWriter
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = ["--dataset", "iris", "--depth", "2", "--width", "4", "--batch-size", "16", "--steps", "5"]
+TINY = ["--depth", "2", "--width", "4", "--batch-size", "16", "--steps", "5"]
+SMALL = ["--dataset", "iris", *TINY]
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def test_a_csv_file_is_trained_on(call: Call, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("a,b,y\n" + "".join(f"{i},{i % 5},{i % 2}\n" for i in range(40)))
     chosen = ["--dataset", "csv", "--csv-path", table, "--target", "y", "--features", "a,b"]
-    outcome = call("train", *SMALL, *chosen, "--out", tmp_path / "run.jsonl")
+    outcome = call("train", *TINY, *chosen, "--out", tmp_path / "run.jsonl")
     assert outcome.code == 0
     assert load_run(tmp_path / "run.jsonl").config.features == ("a", "b")
 
@@ -358,7 +359,7 @@ def test_an_odd_csv_file_is_one_line_and_leaves_the_old_run(call: Call, tmp_path
     target = "y" if kind == "text in a feature" else "z"
     chosen = ["--dataset", "csv", "--csv-path", table, "--target", target]
     flag = "--features" if kind == "text in a feature" else "--target"
-    _assert_one_line(call("train", *SMALL, *chosen, "--out", old), f"{flag}:")
+    _assert_one_line(call("train", *TINY, *chosen, "--out", old), f"{flag}:")
     assert old.read_text() == "the old one"
 
 
@@ -366,8 +367,8 @@ def test_a_numeric_target_of_too_many_values_is_pointed_to_mse(call: Call, tmp_p
     table = tmp_path / "table.csv"
     table.write_text("a,y\n" + "".join(f"{i},{i / 4}\n" for i in range(120)))
     chosen = ["--dataset", "csv", "--csv-path", table, "--target", "y"]
-    _assert_one_line(call("train", *SMALL, *chosen), "--target", "120", "mse")
-    assert call("train", *SMALL, *chosen, "--loss", "mse").code == 0
+    _assert_one_line(call("train", *TINY, *chosen), "--target", "120", "mse")
+    assert call("train", *TINY, *chosen, "--loss", "mse").code == 0
 
 
 @pytest.fixture(scope="module")
@@ -439,6 +440,23 @@ def test_train_prints_the_same_verdict_as_show(call: Call, tmp_path: Path) -> No
     assert call("show", path).out.startswith(trained)
 
 
+def test_heal_says_what_was_changed_and_what_came_of_it(call: Call) -> None:
+    flags = ["--depth", 10, "--width", 16, "--activation", "sigmoid", "--steps", 60, "--record-every", 20]
+    outcome = call("heal", *flags)
+    assert (outcome.code, outcome.err) == (0, "")
+    first, second = outcome.out.splitlines()[:2]
+    assert first.startswith("digits · 10 x 16 sigmoid · ")
+    assert "Vanishing gradient, severe" in first
+    assert second.startswith("activation sigmoid → tanh: R ")
+    assert "Vanishing" not in second
+
+
+def test_heal_names_the_flag_that_cannot_be_used(call: Call) -> None:
+    outcome = call("heal", "--depth", 0)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("nnlab: --depth: ")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["show", "--help"]], ids=" ".join)
 def test_help_is_no_error(call: Call, arguments: list[str]) -> None:
     outcome = call(*arguments)
@@ -459,3 +477,93 @@ def test_a_reader_that_has_seen_enough_is_no_error(saved: Path) -> None:
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_papers_measures_prints_and_keeps_what_it_was_asked_for(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from small_papers import counting
+
+    from nnlab import papers
+    from nnlab.paper_result import read_result
+
+    monkeypatch.setattr(papers, "PAPERS", {"counting": counting(), "other": counting("other", steps=2)})
+    whole = call("papers", "--to", tmp_path)
+    assert (whole.code, whole.err) == (0, "")
+    assert "passes: steps: measured 3, published 3, deviation 0, tolerance none" in whole.out
+    assert "FAILS: steps: measured 2, published 3, deviation -1, tolerance none" in whole.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counting.json", "other.json"]
+    assert read_result(tmp_path / "other.json").columns["step"] == [0.0, 1.0]
+    one = call("papers", "--small", "--only", "counting")
+    assert (one.code, "other" in one.out) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--only", "nothing"), "--only: 'nothing' is not allowed; allowed: glorot_"),
+        (("--to", "/nowhere/at/all"), "--to: the folder '/nowhere/at/all' does not exist"),
+        (("--smal",), "--smal"),
+    ],
+)
+def test_papers_says_what_is_wrong_in_one_line(call: Call, arguments: tuple[str, ...], words: str) -> None:
+    outcome = call("papers", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert words in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_where_memory_runs_out_one_line_says_so_and_the_file_that_the_run_failed(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    out = tmp_path / "run.jsonl"
+    real = RunWriter.append
+
+    def append(writer: RunWriter, run: nnlab.Run, record: nnlab.run.StepRecord) -> None:
+        if record.step == 3:
+            raise error
+        real(writer, run, record)
+
+    monkeypatch.setattr(RunWriter, "append", append)
+    outcome = call("train", *SMALL, "--record-every", "1", "--out", out)
+    assert outcome.code == 2
+    assert outcome.err == "nnlab: not enough memory; what was finished before is kept\n"
+    run = load_run(out)
+    assert (run.steps.tolist(), run.status) == ([0, 1, 2], "failed")
+
+
+def test_an_error_of_nnlab_itself_is_not_hidden_from_the_machine_s_owner(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*arguments: object, **options: object) -> nnlab.Run:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("nnlab.trainer.train", train)
+    with pytest.raises(RuntimeError, match="a bug"):
+        call("train", *SMALL, "--out", tmp_path / "run.jsonl")
+
+
+def test_progress_is_shown_where_somebody_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    common = ["--dataset", "iris", "--depth", "1", "--width", "3", "--steps", "4"]
+    assert main(["train", *common, "--out", str(tmp_path / "run.jsonl")]) == 0
+    assert "step 4/4  loss " in capsys.readouterr().err
+    sweep = ["sweep", *common, "--grid", "seed=0,1", "--executor", "threads"]
+    assert main([*sweep, "--out", str(tmp_path / "sweep.parquet")]) == 0
+    assert "cell 2/2 " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "heal"])
+@pytest.mark.parametrize(
+    "twice", [("--depth", "2", "--depth=3"), ("--residual", "--no-residual"), ("--noise", "-1") * 2]
+)
+def test_a_field_that_is_given_twice_is_refused_by_name(
+    call: Call, command: str, twice: tuple[str, ...]
+) -> None:
+    outcome = call(command, *twice)
+    flag = twice[0]
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == f"nnlab: {flag}: given 2 times; allowed: once\n"

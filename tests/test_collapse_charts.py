@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import vl_convert
+from chart_checks import assert_is_drawable
 
 from nnlab.collapse import EXAMPLE, collapse
 from nnlab.collapse_charts import MAX_DOTS, agreement, bottleneck, composed_matrix, layer_widths
@@ -45,7 +46,7 @@ def test_charts_compile_and_speak_in_both_modes(linear, x, mode, activation):
     for chart in charts:
         vega = vl_convert.vegalite_to_vega(standalone_spec(chart, ""))
         assert vega["background"] == THEMES[mode].background
-        json.dumps(chart.to_altair().to_dict(), allow_nan=False)
+        assert_is_drawable(chart)
         assert chart.title
         assert len(chart.how_to_read) > 80
         assert chart.alt_text.endswith(".")

@@ -469,3 +469,20 @@ def test_automatic_records_are_as_dense_as_300_allow(steps: int, count: int) -> 
 )
 def test_records_are_taken_every_so_many_steps_and_at_the_last(every: int, wanted: tuple[int, ...]) -> None:
     assert ExperimentConfig(steps=20, record_every=every).recorded_steps == wanted
+
+
+def test_what_a_link_or_a_file_calls_version_or_field_stays_a_short_line() -> None:
+    _, notes = ExperimentConfig.from_query({"v": ["\r\n", "1"]})
+    assert notes == ("The link is of version v='\\r\\n', 1; this nnlab reads 1.",)
+    with pytest.raises(ValueError, match=r"^'x{60}': no such field; allowed: dataset"):
+        ExperimentConfig.from_dict({"x" * 3000: 1})
+    with pytest.raises(ValueError, match=r"^'a\\nb': no such field"):
+        ExperimentConfig().replace(**{"a\nb": 1})
+
+
+@pytest.mark.parametrize("name", ["run", "made", "data", "pinned"])
+def test_what_a_link_may_say_once_and_says_twice_is_told(name: str) -> None:
+    assert ExperimentConfig.from_query({name: ["a", "b"]})[1] == (
+        f"Of {name}, which the link says 2 times, the last counts.",
+    )
+    assert ExperimentConfig.from_query({name: ["a"]})[1] == ()

@@ -12,7 +12,7 @@ import pytest
 
 import nnlab
 from nnlab.csvdata import usual_choice
-from nnlab.csvfile import MAX_BYTES, MAX_COLUMNS, MAX_ROWS
+from nnlab.csvfile import MAX_BYTES, MAX_CELLS, MAX_COLUMNS, MAX_ROWS
 from nnlab.csvtable import DECIMAL_COMMAS, plain_name, table_from_csv
 from nnlab.datasets import TARGET_SCALED, Data
 
@@ -416,3 +416,36 @@ def test_any_file_is_a_dataset_or_one_sentence(load: Load) -> None:
             assert np.isfinite(_values(outcome)).all()
 
     check()
+
+
+def test_a_column_name_that_no_link_could_say_is_refused(load: Load) -> None:
+    assert load(GOOD.replace("a,", "n" * 1000 + ",", 1)).feature_names[0] == "n" * 1000
+    with pytest.raises(ValueError, match=r"a column's name has 1,001 characters; at most 1,000$"):
+        load(GOOD.replace("a,", "n" * 1001 + ",", 1))
+
+
+def test_rows_that_end_early_do_not_multiply_a_small_file() -> None:
+    """200 kB of short rows under a wide header were 25 million cells."""
+    header = ",".join(f"c{number}" for number in range(MAX_COLUMNS))
+    most = MAX_CELLS // MAX_COLUMNS
+    assert table_from_csv(f"{header}\n".encode() + b"1\n" * most, "t.csv").rows == most
+    with pytest.raises(ValueError, match=r"^csv_path: t\.csv: more than 2,500,000 cells") as caught:
+        table_from_csv(f"{header}\n".encode() + b"1\n" * (MAX_ROWS - 1), "t.csv")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_column_holds_is_as_if_every_cell_were_asked() -> None:
+    """Against a plain reading, cell by cell: text, blanks and vanished numbers too."""
+    cells = ["0", " 1e-999", "x", "", "1e-999", "0.0", "nan", "3", "3 ", "-0"]
+    column = table_from_csv(("a,b\n" + "".join(f"{c},1\n" for c in cells)).encode(), "t.csv").columns["a"]
+    kept = [c.strip() for c in cells if c.strip() not in ("", "nan")]
+    assert (column.text, column.numbers, column.missing) == ("x", None, 2)
+    assert (column.words, column.distinct) == (tuple(sorted(set(kept))), len(set(kept)))
+    assert column.codes is not None
+    assert [column.words[code] for code in column.codes if code >= 0] == kept
+    numeric = [c for c in cells if c != "x"]
+    column = table_from_csv(("a,b\n" + "".join(f"{c},1\n" for c in numeric)).encode(), "t.csv").columns["a"]
+    assert column.numbers is not None
+    assert np.isnan(column.numbers).tolist() == [c in ("", "nan") for c in numeric]
+    assert np.nan_to_num(column.numbers).tolist() == [0.0 if c in ("", "nan") else float(c) for c in numeric]
+    assert column.vanished == 2

@@ -6,22 +6,25 @@ import json
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from boards import fresh_board
 from streamlit.testing.v1 import AppTest
+from waiting import wait_until
 
 import nnlab.trainer
-from nnlab import jobs
+from nnlab import failure, hosting, job_board
 from nnlab.config import CSV_FIELDS, FIELDS, ExperimentConfig
-from nnlab.jobs import BOARD, JobBoard, RunJob
+from nnlab.job_board import BOARD, JobBoard
+from nnlab.jobs import RunJob
 from nnlab.presets import FIRST_PRESET, PRESETS
-from pages.parts import progress, runs
+from nnlab.sweep_summary import lab_query
+from pages.parts import runs, treatment
 from pages.parts.controls import DEPTHS, WIDTHS
 
 ROOT = Path(__file__).parent.parent
@@ -88,21 +91,11 @@ HOSTILE: dict[str, tuple[dict[str, str | list[str]], str]] = {
 }
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
-
-
 @pytest.fixture(autouse=True)
 def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobBoard]:
     """Give every test a board of its own, and leave no run behind."""
-    monkeypatch.delenv(jobs.HOSTED_VARIABLE, raising=False)
-    fresh = JobBoard()
-    for module in (jobs, runs, progress):
-        assert module.BOARD is BOARD
-        monkeypatch.setattr(module, "BOARD", fresh)
+    monkeypatch.delenv(hosting.HOSTED_VARIABLE, raising=False)
+    fresh = fresh_board(monkeypatch)
     yield fresh
     left = fresh.jobs()
     for job in left:
@@ -192,8 +185,9 @@ def open_tab(page: AppTest, name: str) -> AppTest:
 
 
 def assert_address_says(page: AppTest, config: ExperimentConfig) -> None:
+    aside = ("run", "made", "healed", "step", "tab")
     assert {
-        name: value for name, value in page.query_params.items() if name not in ("run", "made", "step", "tab")
+        name: value for name, value in page.query_params.items() if name not in aside
     } == config.to_query()
 
 
@@ -608,7 +602,7 @@ def test_stop_ends_a_run_that_still_waits_for_a_free_place(monkeypatch: pytest.M
 
 def waiting_page(monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """Give a page whose run waits, since another visitor has the one place there is."""
-    monkeypatch.setattr(jobs, "MAX_RUNNING", 1)
+    monkeypatch.setattr(job_board, "MAX_RUNNING", 1)
     other = runs.BOARD.submit(RunJob(config=ENDLESS))
     wait_until(lambda: other.run is not None)
     return press(visit_with(SHORT), "train")
@@ -617,7 +611,8 @@ def waiting_page(monkeypatch: pytest.MonkeyPatch) -> AppTest:
 def test_a_waiting_run_says_its_place_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     page = waiting_page(monkeypatch)
     (progress,) = page.get("progress")
-    assert progress.proto.text == "Waiting for a free place: number 1 in the queue"
+    said = r"Waiting for a free place: number 1 in the queue, about \d+ (s|min) to wait"
+    assert re.fullmatch(said, progress.proto.text)
 
 
 def test_a_second_click_on_train_starts_no_second_run(board: JobBoard) -> None:
@@ -710,12 +705,13 @@ def test_a_failed_run_says_why_in_one_sentence_and_shows_the_stored_run(
     monkeypatch.setattr(nnlab.trainer, "train", broken)
     page = train(visit_with(SHORT))
     assert not page.exception
-    assert [error.value for error in page.error] == ["RuntimeError: out of luck"]
+    (said,) = [text.value for text in page.text if text.value.startswith(failure.UNKNOWN)]
+    assert re.fullmatch(r"\(error [0-9a-f]{8}\)\.", said.removeprefix(failure.UNKNOWN).strip())
     assert "Vanishing gradient" in verdict(page)
 
 
 def refused(monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr(jobs, "MAX_QUEUED", 0)
+    monkeypatch.setattr(job_board, "MAX_QUEUED", 0)
     return press(visit_with(SHORT), "train")
 
 
@@ -743,7 +739,7 @@ def test_the_sentence_of_a_refusal_goes_away_with_the_next_run(monkeypatch: pyte
 
 
 def test_a_public_server_refuses_a_run_too_large_for_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(jobs.HOSTED_VARIABLE, "1")
+    monkeypatch.setenv(hosting.HOSTED_VARIABLE, "1")
     page = press(visit({"depth": "20", "width": "512"}), "train")
     (error,) = page.error
     assert re.match(r"This run would take about \d+ MB; here at most 64 MB are allowed\.", error.value)
@@ -772,8 +768,7 @@ def test_a_remedy_changes_experiment_widgets_and_address() -> None:
 
 def test_a_remedy_shows_before_and_after_side_by_side() -> None:
     page = remedied()
-    (table,) = page.table
-    rows = table.value.set_index("number")
+    rows = page.table[0].value.set_index("number")
     assert list(rows.columns) == ["before", "after"]
     assert "Vanishing gradient" in rows.loc["Verdict", "before"]
     assert "Vanishing gradient" not in rows.loc["Verdict", "after"]
@@ -815,7 +810,7 @@ def test_back_to_before_restores_the_stored_run() -> None:
 def test_back_to_before_restores_a_run_that_the_board_has_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     page = train(visit_with(TOWER))
     told = verdict(page)
-    monkeypatch.setattr(jobs, "KEEP_FINISHED", 0)  # others' runs push it out on a busy server
+    monkeypatch.setattr(job_board, "KEEP_FINISHED", 0)  # others' runs push it out on a busy server
     press(finished(press(page, "try_0")), "back")
     assert verdict(page) == told
     assert step_slider(page).value == TOWER.steps
@@ -826,11 +821,71 @@ def test_train_after_a_remedy_drops_the_comparison() -> None:
 
 
 def test_a_remedy_that_is_refused_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "MAX_QUEUED", 0)
+    monkeypatch.setattr(job_board, "MAX_QUEUED", 0)
     page = press(visit(), "try_0")
     assert not page.exception
     assert len(page.error) == 1
     assert "Vanishing gradient" in verdict(page)
+
+
+SLOW_TOWER = TOWER.replace(learning_rate=1e-6)
+
+
+@pytest.fixture
+def chained() -> AppTest:
+    """Give a page on which two remedies were tried, the second on top of the first."""
+    return finished(press(finished(press(train(visit_with(SLOW_TOWER)), "try_0")), "try_0"))
+
+
+def test_remedies_are_tried_on_top_of_each_other_with_a_way_back_to_each(chained: AppTest) -> None:
+    assert_nothing_broke(chained)
+    assert chained.query_params["healed"] == "activation:sigmoid;learning_rate:1e-06"
+    changed = [m.value for m in chained.markdown if m.value.startswith("Changed: ")]
+    assert "Changed: **learning rate 1e-06 → " in changed[0]
+    assert "predicted R" in changed[0]
+    step_slider(chained).set_value(5).run()
+    assert "**Error signal of each layer, before and after, at step 5**" in texts(chained)
+    press(chained, "back_0")
+    assert_nothing_broke(chained)
+    assert_address_says(chained, SLOW_TOWER)
+    assert "healed" not in chained.query_params
+    assert "Vanishing gradient" in verdict(chained)
+
+
+def test_a_link_shows_the_chain_of_remedies(chained: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = visit(dict(chained.query_params))
+    assert_nothing_broke(again)
+    assert again.query_params == chained.query_params
+    assert again.table[0].value.equals(chained.table[0].value)
+    monkeypatch.setattr(treatment, "is_cheap", lambda configs: False)
+    asked = visit(dict(chained.query_params))
+    assert not asked.table
+    press(asked, "show_before")
+    assert asked.table[0].value.equals(chained.table[0].value)
+
+
+def test_earlier_experiments_that_nobody_remembers_are_trained_again(board: JobBoard) -> None:
+    page = finished(visit({**SHORT.to_query(), "run": GONE, "healed": "activation:sigmoid"}))
+    wait_until(lambda: len(board.jobs()) == 2 and not any(job.is_active for job in board.jobs()))
+    page.run()
+    assert_nothing_broke(page)
+    wanted = nnlab.train(SHORT.replace(activation="sigmoid")).records[-1].network["loss"]
+    losses = page.table[0].value.set_index("number").loc["Training loss"]
+    assert float(losses["before"]) == pytest.approx(wanted, rel=0.05)
+
+
+@pytest.mark.parametrize("healed", ["![x](http://x):1", "activation:<script>alert(1)</script>"])
+def test_a_chain_that_cannot_be_read_is_ignored_with_a_note(healed: str) -> None:
+    page = visit({**DEFAULT.to_query(), "healed": healed})
+    assert_nothing_broke(page)
+    (note,) = link_notes(page)
+    assert note.startswith("Ignored healed: ")
+    assert page.query_params == DEFAULT.to_query()
+    assert healed not in texts(page)
+
+
+def test_what_theory_expects_of_a_remedy_is_said_before_it_is_tried() -> None:
+    assert re.search(r"Theory expects R to go from 2\.0e-06 to 0\.\d+ at the start", texts(visit()))
 
 
 # Runs by link
@@ -902,6 +957,35 @@ def test_a_link_that_many_open_is_trained_once(board: JobBoard) -> None:
     second = visit(link)
     assert job_of(first) is job_of(second)
     assert len(board.jobs()) == 1
+
+
+def come_by_link(page: AppTest, query: dict[str, str]) -> AppTest:
+    """Leave the lab for the sweeps and come back by a link, in the same visit."""
+    page.query_params.clear()
+    page.switch_page("pages/6_Sweep.py").run()
+    page.query_params.clear()
+    page.query_params.update(query)
+    return page.switch_page(SCRIPT.name).run()
+
+
+def test_a_run_opened_from_a_sweep_is_trained_and_shown_where_the_lab_had_another_one(
+    board: JobBoard,
+) -> None:
+    page = train(visit_with(SHORT))
+    step_slider(page).set_value(2).run()
+    link = lab_query(SHORT.replace(depth=3))
+    page = finished(come_by_link(page, link))
+    assert_nothing_broke(page)
+    assert page.info[0].value == SAME_NUMBERS
+    assert heading(page) == SHORT.replace(depth=3).words
+    first, opened = board.jobs()
+    assert (job_of(page), opened.config) == (opened, SHORT.replace(depth=3))  # type: ignore[attr-defined]
+    assert step_slider(page).value == 5
+    # The same cell once more trains nothing, and a link that names no run leaves it on the page.
+    assert job_of(come_by_link(page, link)) is opened
+    page = come_by_link(page, SHORT.replace(depth=4).to_query())
+    assert page.info[-1].value == "The run below has depth 3. Press Train to see your choice."
+    assert board.jobs() == [first, opened]
 
 
 def test_a_run_made_with_another_torch_or_processor_says_so() -> None:

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-import io
-import json
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import browsing
-import pandas as pd
 import pytest
 from browsing import (
     DESK,
     PHONE,
-    is_whole_png,
-    is_whole_svg,
     leave,
     open_page,
     wait_for_charts,
     wait_until_calm,
 )
-from PIL import Image
-from safetensors.numpy import load
+from downloads import endings_of, menu_of, save, save_chart
 
-from nnlab.export import CHART_FORMATS
-from nnlab.runfile import parse_run
 from nnlab.tables import TABLE_FORMATS
 from pages.parts.view import TABS
 
@@ -40,90 +30,10 @@ browser, address = browsing.browser, browsing.address
 ALWAYS_DRAWN, LEARNING = 3, 3  # charts above the tabs, and in the tab that is open first
 LABEL = "iris-2x8-relu-seed0"
 LINK = "dataset=iris&depth=2&width=8&activation=relu&steps=20"
-PICTURES = {form.ending: form.key for form in CHART_FORMATS.values()}
-BUTTONS = [*PICTURES.values(), *TABLE_FORMATS]
-LESSON_CHARTS = {"Activation_functions": 7, "Why_nonlinearity": 17, "Lighter_sevens": 9}
-
-
-def opens_pdf(data: bytes) -> bool:
-    from pypdf import PdfReader
-
-    return bool(PdfReader(io.BytesIO(data)).pages[0].extract_text())
-
-
-def opens_html(data: bytes) -> bool:
-    return data.startswith(b"<!DOCTYPE html>") and data.rstrip().endswith(b"</html>")
-
-
-def opens_png(data: bytes) -> bool:
-    image = Image.open(io.BytesIO(data)).convert("L")
-    low, high = image.getextrema()
-    return is_whole_png(data) and high - low > 30
-
-
-# By the ending of a file: whether what it holds can be opened.
-OPENS: dict[str, Callable[[bytes], Any]] = {
-    ".svg": is_whole_svg,
-    ".pdf": opens_pdf,
-    ".png": opens_png,
-    ".html": opens_html,
-    ".vl.json": lambda data: json.loads(data)["datasets"],
-    ".csv": lambda data: len(pd.read_csv(io.BytesIO(data)).columns),
-    ".json": lambda data: json.loads(data)["columns"],
-    ".parquet": lambda data: len(pd.read_parquet(io.BytesIO(data)).columns),
-    ".py": lambda data: ast.parse(data.decode()),
-    ".jsonl": lambda data: parse_run(data, "run.jsonl").records,
-    ".safetensors": lambda data: load(data)["output.weight"].size,
-    ".zip": lambda data: zipfile.ZipFile(io.BytesIO(data)).testzip() is None,
-}
-
-
-def save(page: Page, button: Locator) -> tuple[str, bytes]:
-    """Click a download button, check that its file opens, and give the file's name and bytes."""
-    with page.expect_download() as waiting:
-        button.click()
-    name, data = waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
-    ending = max((ending for ending in OPENS if name.endswith(ending)), key=len)
-    assert OPENS[ending](data), name
-    return name, data
-
-
-def menu_of(page: Page, chart: str) -> Locator:
-    return page.locator(f".st-key-download_{chart} button").locator("visible=true").first
-
-
-def endings_of(number: int) -> tuple[str, str]:
-    """Give what is clicked of the chart of a number: a picture and a table, others for the next chart.
-
-    Five charts in a row have every picture, three every table. That every chart can be written in every
-    format holds without a browser: tests/test_export.py, test_run_files.py and test_lesson_pages.py.
-    """
-    return list(PICTURES)[number % len(PICTURES)], list(TABLE_FORMATS)[number % len(TABLE_FORMATS)]
-
-
-def save_chart(page: Page, chart: str, number: int) -> list[str]:
-    """See that a chart offers every format, save it in those of its turn, and give the files' names."""
-    wait_until_calm(page)
-    menu_of(page, chart).click()
-    buttons = {key: page.locator(f".st-key-{key}_{chart} button").first for key in BUTTONS}
-    for button in buttons.values():
-        button.wait_for()
-    picture, table = endings_of(number)
-    names = [save(page, buttons[key])[0] for key in (PICTURES[picture], table)]
-    menu_of(page, chart).click()
-    return names
 
 
 def file_buttons(page: Page) -> Locator:
     return page.locator(".st-key-run_files [data-testid=stDownloadButton] button").locator("visible=true")
-
-
-def charts_on(page: Page) -> list[str]:
-    keys = page.evaluate(
-        "[...document.querySelectorAll('[class*=st-key-chart_]')].filter(e => e.offsetParent)"
-        ".map(e => [...e.classList].find(c => c.startsWith('st-key-chart_')).slice(13))"
-    )
-    return list(dict.fromkeys(keys))
 
 
 @pytest.fixture(scope="module")
@@ -186,21 +96,6 @@ def test_dark_files_come_from_a_light_page(trained: Page) -> None:
         trained.locator(".st-key-svg_delta_strip button").first.click()
     assert 'fill="#171614"' in Path(waiting.value.path()).read_text()
     menu_of(trained, "delta_strip").click()
-
-
-@pytest.mark.parametrize("lesson", LESSON_CHARTS)
-def test_every_chart_of_a_lesson_offers_every_format_and_gives_files_that_open(
-    browser: Browser, address: str, lesson: str
-) -> None:
-    page = open_page(browser, viewport=DESK, accept_downloads=True)
-    page.goto(f"{address}/{lesson}")
-    wait_for_charts(page, LESSON_CHARTS[lesson])
-    charts = charts_on(page)
-    assert len(charts) == LESSON_CHARTS[lesson]
-    for number, chart in enumerate(charts):
-        names = save_chart(page, chart, number)
-        assert [name.partition(f"-{chart}.")[2] for name in names] == [*endings_of(number)]
-    leave(page)
 
 
 def assert_draws_itself_without_network(browser: Browser, path: Path, content: bytes) -> None:

@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,17 +21,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from boards import fresh_board
 from safetensors import safe_open
 from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
-from threadpoolctl import threadpool_limits
+from waiting import wait_until
 
-from nnlab import jobs, lessons
+from nnlab import failure, hosting, job_board, lessons
 from nnlab.brightness import sweep
 from nnlab.chain import draw_problem
 from nnlab.columns import meaning
 from nnlab.datasets import Data, load_dataset, load_pixels
-from nnlab.jobs import BOARD, GroupJob, JobBoard, RunJob
+from nnlab.job_board import JobBoard
+from nnlab.jobs import GroupJob, RunJob
 from nnlab.network import Network
 from nnlab.numerals import percent, scientific, signed_percent
 from nnlab.points import points_from_csv, points_from_drawing, to_data
@@ -48,8 +49,6 @@ from pages.parts import (
     output_softmax,
     own_points,
     pair,
-    progress,
-    runs,
     save,
     sevens,
     shapes,
@@ -57,6 +56,7 @@ from pages.parts import (
     xor,
 )
 from pages.parts.address import Choice
+from pages.parts.query import MOST_NOTES
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "dashboard.py"  # the pages link to the lab, which is the main page
@@ -146,13 +146,6 @@ TRAINED: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _no_pause() -> Iterator[None]:
     """No browser paints here, so nobody has to wait for it; the same networks are measured once."""
@@ -164,23 +157,17 @@ def _no_pause() -> Iterator[None]:
             measured[key] = groups, sweep(groups, x, y)
         return measured[key][1]
 
-    # BLAS threads that wait for each other on a busy machine would take half of the time of this file.
-    with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classifiers, "sweep", sweep_once)
         patch.setattr(first_sight, "PAINT_SECONDS", 0.0)
-        patch.delenv(jobs.HOSTED_VARIABLE, raising=False)
+        patch.delenv(hosting.HOSTED_VARIABLE, raising=False)
         yield
 
 
 @pytest.fixture(autouse=True)
 def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobBoard]:
     """Give every test a board of its own, and leave no run behind."""
-    fresh = JobBoard()
-    ours = {name for name in list(sys.modules) if name.split(".")[0] in ("nnlab", "pages")}
-    holders = {name for name in ours if getattr(sys.modules[name], "BOARD", None) is BOARD}
-    assert holders == {module.__name__ for module in (jobs, progress, runs, training)}
-    for module in (jobs, progress, runs, training):
-        monkeypatch.setattr(module, "BOARD", fresh)
+    fresh = fresh_board(monkeypatch)
     yield fresh
     left = fresh.jobs()
     for job in left:
@@ -463,9 +450,9 @@ def test_the_first_sight_is_painted_before_the_rest_is_sent_and_only_once(
 WITHOUT_TORCH = """
 import json, sys
 from streamlit.testing.v1 import AppTest
-import nnlab.jobs
+import nnlab.warm_up
 from pages.parts import first_sight
-nnlab.jobs._import_trainer = lambda: None  # it comes in the background, seconds later
+nnlab.warm_up._import_trainer = lambda: None  # it comes in the background, seconds later
 first_sight.PAINT_SECONDS = 0.0
 
 class NoTorch:
@@ -766,7 +753,10 @@ def test_what_no_choice_may_be_is_named_in_plain_text_and_changes_nothing(lesson
     page = visit(lesson, query)
     assert_nothing_broke(page)
     notes = complaints(page)
-    assert [note.split(":")[0] for note in notes] == [f"Ignored {name}" for name in query]
+    more = len(query) - MOST_NOTES
+    said = [f"Ignored {name}" for name in query][:MOST_NOTES]
+    said += [f"And {more} more like these."] if more > 0 else []
+    assert [note.split(":")[0] for note in notes] == said
     assert all(len(note) < 400 for note in notes)
     assert dict(page.query_params) == address_of(lesson)
     assert contents(page) == bare(lesson).contents
@@ -1591,6 +1581,21 @@ def test_trained_networks_take_the_place_of_the_stored_ones(section: str) -> Non
     ]
 
 
+def test_trained_sevens_get_a_verdict_of_their_own() -> None:
+    def verdict() -> list[str]:
+        words = containers(page, "verdict")[""].markdown[0].value
+        assert "The verdict, measured." in words
+        return re.findall(r"[\d.]+ %", words)
+
+    page = visit("sevens", TRAINED["sevens"][1] | {"kinds": "identity,sigmoid"})
+    stored = verdict()
+    assert "depth 2, width 32" in page.info[0].value
+    page = finished(press(page, "train_sevens"), "sevens")
+    assert not page.info  # what is shown is what was chosen
+    assert verdict()
+    assert verdict() != stored
+
+
 @each_section
 def test_a_reload_finds_trained_networks_by_their_address(section: str) -> None:
     page = train(section)
@@ -1629,8 +1634,12 @@ GONE = "aGone-run_12"  # looks like the id of a job
 
 
 @each_section
-def test_a_link_whose_networks_are_gone_trains_them_again_to_the_same_numbers(section: str) -> None:
+def test_a_link_whose_networks_are_gone_trains_them_again_to_the_same_numbers(
+    section: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = train(section)
+    shared = job_of(page, section)
+    monkeypatch.setattr(type(shared), "key", None)  # as where the server has begun anew
     link = dict(page.query_params) | {f"{section}_run": GONE}
     again = finished(visit(TRAINED[section][0], link), section)
     assert_nothing_broke(again)
@@ -1657,10 +1666,10 @@ def test_a_link_made_with_another_torch_says_so_until_it_is_trained_here(section
 def test_a_link_that_cannot_be_trained_again_is_tried_once(
     section: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "MAX_QUEUED", 0)
+    monkeypatch.setattr(job_board, "MAX_QUEUED", 0)
     page = visit(TRAINED[section][0], {f"{section}_run": GONE})
     assert_nothing_broke(page)
-    monkeypatch.setattr(jobs, "MAX_QUEUED", 20)
+    monkeypatch.setattr(job_board, "MAX_QUEUED", 20)
     assert offered(page.run(), section) == {f"train_{section}"}
 
 
@@ -1676,14 +1685,14 @@ def test_a_run_of_the_lab_is_no_run_of_a_lesson(section: str, board: JobBoard) -
 
 @each_section
 def test_a_full_queue_refuses_in_one_sentence(section: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "MAX_QUEUED", 0)
+    monkeypatch.setattr(job_board, "MAX_QUEUED", 0)
     page = press(short(section), f"train_{section}")
     assert_nothing_broke(page)
     assert complaints(page) == ["0 runs are waiting already, which is all that fit. Try again in a minute."]
     assert offered(page, section) == {f"train_{section}"}
     assert own_charts(page, section) == own_charts(bare(TRAINED[section][0]).page, section)
     assert f"{section}_run" not in page.query_params
-    monkeypatch.setattr(jobs, "MAX_QUEUED", 20)
+    monkeypatch.setattr(job_board, "MAX_QUEUED", 20)
     page = finished(press(page, f"train_{section}"), section)
     assert not complaints(page)
 
@@ -1692,11 +1701,11 @@ def test_a_full_queue_refuses_in_one_sentence(section: str, monkeypatch: pytest.
 def test_a_waiting_job_says_its_place_and_can_be_stopped(
     section: str, monkeypatch: pytest.MonkeyPatch, board: JobBoard
 ) -> None:
-    monkeypatch.setattr(jobs, "MAX_RUNNING", 0)
+    monkeypatch.setattr(job_board, "MAX_RUNNING", 0)
     board.submit(RunJob(config=lessons.XOR))
     page = press(short(section), f"train_{section}")
     (bar,) = page.get("progress")
-    assert bar.proto.text == "Waiting for a free place: number 2 in the queue"
+    assert bar.proto.text.startswith("Waiting for a free place: number 2 in the queue, about ")
     assert_nothing_broke(page)
     press(page, f"stop_{section}")
     assert_nothing_broke(page)
@@ -1706,7 +1715,7 @@ def test_a_waiting_job_says_its_place_and_can_be_stopped(
 
 
 def test_a_public_server_refuses_what_is_too_large_for_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(jobs.HOSTED_VARIABLE, "1")
+    monkeypatch.setenv(hosting.HOSTED_VARIABLE, "1")
     page = press(visit("sevens", {"depth": "6", "width": "128"}), "train_sevens")
     assert_nothing_broke(page)
     (sentence,) = complaints(page)
@@ -1718,20 +1727,20 @@ def test_a_public_server_refuses_what_is_too_large_for_its_memory(monkeypatch: p
 def test_a_public_server_refuses_small_networks_only_if_it_has_no_memory(
     section: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(jobs.HOSTED_VARIABLE, "1")
+    monkeypatch.setenv(hosting.HOSTED_VARIABLE, "1")
     largest = {"xor": {"linear_layers": "10"}, "dots": {"depth": "6", "steps": "50"}}[section]
     page = press(visit("nonlinearity", largest | {"xor_width": "8", "width": "8"}), f"train_{section}")
     assert not complaints(page)
     job_of(page, section).stop()
     page = finished(page, section)
-    monkeypatch.setattr(jobs, "HOSTED_MEMORY_LIMIT", 1000)
+    monkeypatch.setattr(job_board, "HOSTED_MEMORY_LIMIT", 1000)
     press(page, f"train_{section}")
     (sentence,) = complaints(page)
     assert "MB are allowed" in sentence
 
 
 def test_a_public_server_trains_the_digits_at_their_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(jobs.HOSTED_VARIABLE, "1")
+    monkeypatch.setenv(hosting.HOSTED_VARIABLE, "1")
     hold(monkeypatch)
     page = press(visit("sevens"), "train_sevens")
     assert not complaints(page)
@@ -1761,7 +1770,8 @@ def test_a_failed_job_says_why_in_plain_text_and_shows_the_stored_networks(
     monkeypatch.setattr(GroupJob, "_train", broken)
     page = train(section)
     assert_nothing_broke(page)
-    assert complaints(page) == [f"RuntimeError: out of luck {IMAGE}."]
+    (said,) = complaints(page)
+    assert re.fullmatch(r"\(error [0-9a-f]{8}\)\.", said.removeprefix(failure.UNKNOWN).strip())
     assert IMAGE not in marked_up(page)
     assert own_charts(page, section) == own_charts(bare(TRAINED[section][0]).page, section)
 

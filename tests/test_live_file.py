@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,3 +179,30 @@ def test_several_threads_may_read(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert not odd
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()], ids=repr)
+def test_after_a_failed_look_the_file_reads_as_if_nothing_had_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assert_same_records: SameRecords, error: Exception
+) -> None:
+    path = tmp_path / "run.jsonl"
+    content = _finished(path, range(6))
+    whole = load_run(path)
+    for at in range(9):
+        looks = iter(range(at, -100, -1))
+
+        def parse(raw: bytes, looks: Iterator[int] = looks) -> object:
+            if next(looks) == 0:
+                raise error
+            return runline.parse_line(raw)
+
+        path.write_bytes(content[: content.index(b"\n", len(content) // 2) + 1])
+        live = LiveFile(path)
+        live.run()  # it grows after that
+        path.write_bytes(content)
+        with monkeypatch.context() as patch, contextlib.suppress(RunFileError, MemoryError):
+            patch.setattr("nnlab.runreader.parse_line", parse)
+            live.run()
+        run = live.run()
+        assert_same_records(run.records, whole.records)
+        assert (run.notes, run.status) == (whole.notes, whole.status)

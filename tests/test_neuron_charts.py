@@ -30,8 +30,11 @@ def without_spec(monkeypatch):
 numbers_only = pytest.mark.usefixtures("without_spec")
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize("neuron", [SILENT, WILD, replace(THRESHOLD, activation="step")])
+@pytest.mark.parametrize(
+    ("neuron", "mode"),
+    [(SILENT, "light"), (WILD, "dark"), (replace(THRESHOLD, activation="step"), "light")],
+    ids=["silent", "wild", "step"],
+)
 def test_specs_compile_and_say_what_they_show(neuron, mode):
     names = set()
     for chart in (flow(neuron, mode), response(neuron, 1, mode), point_on_curve(neuron, mode)):

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import nnlab
+from benchmarks import oracle as random_networks
 from nnlab import member
 
 # 37 is divisible by neither 3 nor 10 classes: no sum of softmax errors is exactly 0 in one
@@ -208,6 +209,35 @@ def test_one_example_has_no_cosine() -> None:
     data, model = nnlab.load_dataset(config), nnlab.build_model(config)
     want = _assert_agrees_in_both_precisions(model, config, data.x_train[:1], data.y_train[:1])
     assert math.isnan(want["hidden_1"]["mean_cosine"])
+
+
+def test_random_networks_of_every_kind_agree() -> None:
+    """The first of the thousand that `python -m benchmarks oracle` compares."""
+    for tally in random_networks.compare(range(6)).values():
+        assert tally.wrong == []
+        assert tally.networks >= 5
+        # What needs more room than the tolerance must stay the exception, or nothing was compared.
+        assert tally.roomy.total() < 0.1 * tally.compared
+
+
+@pytest.mark.parametrize(
+    ("metric", "factor", "seen"), [("delta_norm", 1 + 3e-5, True), ("delta_norm", 1 + 3e-12, False)]
+)
+def test_a_number_that_is_a_little_wrong_is_found(
+    metric: str, factor: float, seen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong digit in one metric of one layer: beyond the tolerance of one precision, or of the other."""
+    found = random_networks._found
+
+    def wrong(run: nnlab.Run, step: int) -> random_networks.Answer:
+        table, counts = found(run, step)
+        table["hidden_1"][metric] *= factor
+        return table, counts
+
+    monkeypatch.setattr(random_networks, "_found", wrong)
+    single, double = random_networks.compare(range(2, 4)).values()
+    assert any(metric in line for line in single.wrong) == seen
+    assert any(metric in line for line in double.wrong)
 
 
 def test_every_activation_of_nnlab_is_compared() -> None:

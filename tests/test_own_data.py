@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boards import fresh_board
 from streamlit.testing.v1 import AppTest
 
 import nnlab
-from nnlab import jobs
+from nnlab import hosting
 from nnlab.config import ExperimentConfig
 from nnlab.csvdata import to_data
 from nnlab.csvtable import table_from_csv
-from nnlab.jobs import BOARD, JobBoard, RunJob
+from nnlab.job_board import JobBoard
+from nnlab.jobs import RunJob
 from nnlab.report import choices
 from nnlab.reproduction import script
 from nnlab.runfile import to_bytes
-from pages.parts import progress, runs
+from pages.parts import runs
 
 SCRIPT = Path(__file__).parent.parent / "dashboard.py"
 PATIENCE = 60.0  # seconds; far more than anything here takes
@@ -43,11 +45,8 @@ OTHER_LEAVES = LEAVES.replace("3.5", "3.25")
 @pytest.fixture(autouse=True)
 def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobBoard]:
     """Give every test a board of its own, and leave no run behind."""
-    monkeypatch.delenv(jobs.HOSTED_VARIABLE, raising=False)
-    fresh = JobBoard()
-    for module in (jobs, runs, progress):
-        assert module.BOARD is BOARD
-        monkeypatch.setattr(module, "BOARD", fresh)
+    monkeypatch.delenv(hosting.HOSTED_VARIABLE, raising=False)
+    fresh = fresh_board(monkeypatch)
     yield fresh
     left = fresh.jobs()
     for job in left:
@@ -346,7 +345,7 @@ def test_a_finished_job_keeps_nothing_of_the_file() -> None:
 
 
 def test_a_server_s_limits_count_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(jobs.HOSTED_VARIABLE, "1")
+    monkeypatch.setenv(hosting.HOSTED_VARIABLE, "1")
     wide = csv_of(
         ",".join(f"c{n}" for n in range(250)), lambda i: ",".join(str((i + n) % 5) for n in range(250))
     )

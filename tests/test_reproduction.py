@@ -67,8 +67,9 @@ CASES |= {
 OTHERS = (
     "csv_classes", "csv_classes_mse", "csv_regression", "csv_features", "csv_commas", "csv_killed",
     "stopped", "stopped_at_a_record",
-    "timed_out", "interrupted", "damaged", "no_biases", "no_biases_drawn", "pixels", "running",
+    "timed_out", "interrupted", "damaged", "no_biases", "no_biases_drawn", "pixels", "running", "moved",
 )  # fmt: skip
+OTHER_FILE = "moved_to_another"  # the script of "moved" once more, which is told another file
 # The engine multiplies by softsign's derivative, which torch.nn.Softsign's backward pass rounds differently.
 NOT_BITS = ("activation_softsign",)
 
@@ -92,17 +93,25 @@ def _csv_text() -> str:
     return f'\ufeffa,"{odd}","{hard}",number\r\n' + "\r\n".join(rows) + "\r\n"
 
 
+def _moved(run: Run) -> Run:
+    """Give a run whose file is no longer where it was."""
+    assert run.config is not None
+    return replace(run, config=run.config.replace(csv_path="gone.csv"))
+
+
 def _csv_runs(folder: Path) -> dict[str, Run]:
     path = folder / 'it\'s a "table" \\n.csv'
     path.write_bytes(_csv_text().encode())
     table = {"dataset": "csv", "csv_path": str(path), "target": HARD_NAME}
+    features = train(_config(**table | {"csv_path": str(_plain_csv(folder)), "target": "y"}))
     return {
         "csv_classes": train(_config(**table, features=("a", ODD_NAME))),
         "csv_classes_mse": train(_config(**table, features=("number", ODD_NAME), loss="mse")),
         "csv_regression": train(
             _config(**table | {"target": "number"}, features=(ODD_NAME, "a"), loss="mse", activation="gelu")
         ),
-        "csv_features": train(_config(**table | {"csv_path": str(_plain_csv(folder)), "target": "y"})),
+        "csv_features": features,
+        "moved": _moved(features),
         **_european_runs(folder),
     }
 
@@ -181,7 +190,7 @@ RUN_ALL = """
 import contextlib, pathlib, runpy, sys
 sys.modules["nnlab"] = None  # importing it fails
 for path in sorted(pathlib.Path().glob("*.py")):
-    sys.argv = [str(path)]
+    sys.argv = [str(path), *sorted(map(str, pathlib.Path(path.stem).glob("*.csv")))]
     print(path, file=sys.stderr)
     with open(path.with_suffix(".txt"), "w") as out, contextlib.redirect_stdout(out):
         runpy.run_path(str(path))
@@ -194,13 +203,21 @@ def printed(runs: Mapping[str, Run], tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("scripts")
     for name, run in runs.items():
         (folder / f"{name}.py").write_text(script(run), encoding="utf-8")
+    for name in ("moved", OTHER_FILE):  # what is in a folder of its name, a script is told
+        (folder / name).mkdir()
+        _plain_csv(folder / name)
+    (folder / f"{OTHER_FILE}.py").write_text(script(runs["moved"]), encoding="utf-8")
+    other = folder / OTHER_FILE / "plain.csv"
+    other.write_text(other.read_text().replace("10,", "12,", 1))
     done = subprocess.run(
         [sys.executable, "-I", "-W", "error", "-c", RUN_ALL], cwd=folder, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    # Nothing but the names: no warning, and none of other data than the run's.
-    assert done.stderr.splitlines() == sorted(f"{name}.py" for name in runs)
-    return {name: _parse((folder / f"{name}.txt").read_text()) for name in runs}
+    # Nothing but the names: no warning, but the one of other data than the run's where they are.
+    said = [f"{name}.py" for name in sorted([*runs, OTHER_FILE])]
+    said.insert(said.index(f"{OTHER_FILE}.py") + 1, "warning: these are not exactly the data of the run")
+    assert done.stderr.splitlines() == said
+    return {name: _parse((folder / f"{name}.txt").read_text()) for name in [*runs, OTHER_FILE]}
 
 
 def _parse(text: str) -> Numbers:
@@ -300,27 +317,10 @@ def test_a_script_says_the_experiment_its_versions_its_end_and_its_command(tmp_p
     assert "# of 30; then the run was stopped" in script(run)
 
 
-def test_a_script_alone_prints_as_it_goes_and_takes_another_file(
-    runs: Mapping[str, Run], tmp_path: Path
-) -> None:
-    run = runs["csv_features"]
-    assert run.config is not None
-    gone = replace(run, config=run.config.replace(csv_path="gone.csv"))
-    (tmp_path / "reproduce.py").write_text(script(gone), encoding="utf-8")
-    command = [sys.executable, "-I", "reproduce.py", run.config.csv_path]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"0 {run.records[0].network['loss']!r}\n1 ")
-
-
-def test_a_script_warns_of_other_data_than_the_runs(runs: Mapping[str, Run], tmp_path: Path) -> None:
-    run = runs["csv_features"]
-    other = tmp_path / "other.csv"
-    other.write_text(_plain_csv(tmp_path).read_text().replace("10,", "12,", 1))
-    (tmp_path / "reproduce.py").write_text(script(run), encoding="utf-8")
-    command = [sys.executable, "-I", "reproduce.py", "other.csv"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "warning: these are not exactly the data of the run\n")
+def test_a_script_takes_another_file(runs: Mapping[str, Run], printed: Mapping[str, Numbers]) -> None:
+    """That it warns of other data than the run's is read off what all scripts say, when they are run."""
+    losses, _ = printed[OTHER_FILE]
+    assert [step for step, _ in losses] == runs["moved"].steps.tolist()
 
 
 def test_a_script_of_a_killed_run_opens_no_file_that_the_run_names(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -108,15 +109,16 @@ def test_bad_input_is_one_sentence_and_writes_nothing(case, saved, tmp_path, mon
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(saved, tmp_path, monkeypatch, capsys):
-    write = Path.write_bytes
+    replace = os.replace
 
-    def full(path: Path, content: bytes) -> int:
-        if "loss" in path.name:
-            write(path, content[:10])
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        return write(path, content)
+    def full(source: Path, target: Path) -> None:
+        if "loss" in target.name:
+            raise OSError(errno.ENOSPC, "No space left on device", str(source))
+        replace(source, target)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    some = {name: CHARTS[name] for name in ("delta_strip", "loss", "accuracy")}
+    monkeypatch.setattr(run_files, "CHARTS", some)
+    monkeypatch.setattr(os, "replace", full)
     assert main(["export", str(saved), "--to", str(tmp_path), "--format", "svg"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "No space left on device" in line
@@ -164,12 +166,13 @@ SHAPES = {
 }
 
 
-# The report draws every chart too: only two shapes are drawn once more for the files of the charts.
+# Reports of runs of any shape, with every chart as SVG: tests/test_report.py. What PNG adds, one shape shows.
+SHORT = [name for name in USUAL if name not in ("svg", "png", "report")]
 FORMATS_OF = {
-    "diverged": USUAL,
-    "one layer": [name for name in USUAL if name not in ("svg", "png")],
-    "100 layers": USUAL,
-    "stalled": [name for name in USUAL if name not in ("svg", "png")],
+    "diverged": [*SHORT, "png"],
+    "one layer": SHORT,
+    "100 layers": SHORT,
+    "stalled": SHORT,
 }
 
 
@@ -182,12 +185,19 @@ def test_runs_of_any_shape_are_exported_whole_and_say_how_they_ended(shape, tmp_
     out = tmp_path / "out"
     out.mkdir()
     formats = FORMATS_OF[shape]
-    flags = [] if formats == USUAL else ["--format", ",".join(formats)]
-    assert main(["export", str(path), "--to", str(out), *flags]) == 0
+    assert main(["export", str(path), "--to", str(out), "--format", ",".join(formats)]) == 0
     assert run.ending in (out / "README.md").read_text()
     assert run.ending in capsys.readouterr().err
     assert all(file.stat().st_size for file in out.iterdir())
     assert len(list(out.iterdir())) == len(files_of(View(nnlab.load_run(path)), formats))
+
+
+def test_without_a_format_the_usual_files_are_written(saved, tmp_path, monkeypatch):
+    for module in (run_files, report):
+        monkeypatch.setattr(module, "CHARTS", {"loss": CHARTS["loss"]})
+    assert main(["export", str(saved), "--to", str(tmp_path)]) == 0
+    wanted = {file.name for file in files_of(View(nnlab.load_run(saved)), USUAL)}
+    assert {path.name for path in tmp_path.iterdir()} == wanted
 
 
 # TensorBoard

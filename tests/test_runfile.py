@@ -218,7 +218,7 @@ def test_a_flipped_byte_never_gives_another_number(
     originals = {record.step: record for record in small_run.records}
     draw = random.Random(0)
     refused = damaged = 0
-    for _ in range(2000):
+    for _ in range(500):
         place, byte = draw.randrange(len(content)), draw.randrange(256)
         try:
             run = _read(content[:place] + bytes([byte]) + content[place + 1 :])
@@ -232,8 +232,8 @@ def test_a_flipped_byte_never_gives_another_number(
         if len(run.records) < 3:
             assert any("damaged" in note for note in run.notes)
             damaged += 1
-    assert refused > 100
-    assert damaged > 1000
+    assert refused > 25
+    assert damaged > 250
 
 
 def test_a_damaged_record_is_skipped_and_counted(tiny_run: nnlab.Run) -> None:
@@ -355,6 +355,7 @@ BAD_RECORDS = [
     {"histograms": {"delta": [None]}},
     {"histograms": {"delta": 7}},
     {"histograms": {"delta": [[10**30] * 100, None]}},
+    {"histograms": {"delta": [[-1] * 100, None]}},
 ]
 
 
@@ -679,3 +680,12 @@ def test_a_long_file_is_read_line_by_line(tmp_path: Path) -> None:
     assert memory < 32  # the file alone has 20, and what it says 15
     lines = (tmp_path / "run.jsonl").read_bytes().splitlines()
     assert max(map(len, lines)) < MAX_LINE_BYTES / 8  # of 200 layers
+
+
+def test_numbers_whose_sum_is_not_finite_come_back():
+    """Their sum is looked at first, and overflows or vanishes where they need not."""
+    from nnlab.runline import decode_numbers, encode_numbers
+
+    for numbers in ([1e308, 1e308], [math.inf, -math.inf, 1.0], [math.nan, 2.5], [-math.inf], []):
+        written = json.loads(json.dumps(encode_numbers(np.array(numbers)), allow_nan=False))
+        assert np.array_equal(decode_numbers(written), np.array(numbers, dtype=float), equal_nan=True)

@@ -346,7 +346,7 @@ for number in range(count):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_killed_process_loses_no_acknowledged_record(tmp_path: Path) -> None:
-    count, draw = 200, random.Random(0)
+    count, draw = 60, random.Random(0)
     command = [sys.executable, "-c", KILLED, str(tmp_path), str(count)]
     folder = Path(__file__).parent
     paths = os.pathsep.join([str(folder), str(folder.parent)])
@@ -369,8 +369,8 @@ def test_a_killed_process_loses_no_acknowledged_record(tmp_path: Path) -> None:
             number, step = int.from_bytes(data[:4], "little"), int.from_bytes(data[4:], "little")
             acknowledged[number] = step
     ended = [_check_killed(tmp_path / f"{number}.jsonl", last) for number, last in acknowledged.items()]
-    assert len(ended) > 150
-    assert len(set(ended)) > 15  # at many places
+    assert len(ended) > 45
+    assert len(set(ended)) > 10  # at many places
 
 
 def _pair(stream: Any) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import pytest
 from judge import assert_same_numbers, assert_same_weights
 
 import nnlab
-from nnlab import trainer
+from nnlab import training
 from nnlab.engine import Engine
 from nnlab.trainer import train_seeds
 
@@ -112,8 +112,8 @@ def test_no_seeds_are_no_runs():
 
 def test_it_is_one_stacked_run(monkeypatch):
     made = []
-    real = trainer._make_learner
-    monkeypatch.setattr(trainer, "_make_learner", lambda ms: made.append(len(ms)) or real(ms))
+    real = training._make_learner
+    monkeypatch.setattr(training, "_make_learner", lambda ms: made.append(len(ms)) or real(ms))
     train_seeds(experiment(steps=2), SEEDS)
     assert made == [3]
 
@@ -127,9 +127,9 @@ def test_large_layers_on_two_threads():
 
 def test_large_layers_are_trained_one_by_one_on_threads_of_their_own(monkeypatch):
     made = []
-    real = trainer._make_learner
+    real = training._make_learner
     monkeypatch.setattr(
-        trainer, "_make_learner", lambda ms: made.append((len(ms), threading.get_ident())) or real(ms)
+        training, "_make_learner", lambda ms: made.append((len(ms), threading.get_ident())) or real(ms)
     )
     train_seeds(experiment(**LARGE), SEEDS, threads=2)
     assert [count for count, _ in made] == [1, 1, 1]

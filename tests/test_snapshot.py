@@ -227,6 +227,19 @@ def test_bad_arguments_are_named(generator):
         nnlab.diagnose(nn.Linear(4, 3), x, y, loss="hinge")
     with pytest.raises(ValueError, match="model: no call of a module with a weight"):
         nnlab.diagnose(nn.ReLU(), x, y)
+    with pytest.raises(ValueError, match="model: has lazy modules of unknown shape"):
+        nnlab.diagnose(nn.Sequential(nn.LazyLinear(3)), x, y)
+
+
+def test_a_model_that_cannot_learn_at_all_says_so(generator):
+    from torch import nn
+
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).requires_grad_(False)
+    run = nnlab.diagnose(model, *batch(generator, 6, 4))
+    assert "the loss depends on no trainable parameter: there are no gradients" in run.notes
+    assert math.isfinite(run.records[0].network["loss"])
+    assert np.isnan(run.records[0].layers["delta_norm"]).all()
+    assert [finding.kind for finding in run.findings] == ["frozen"]
 
 
 def test_a_single_linear_layer_is_only_an_output(generator):

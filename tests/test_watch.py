@@ -275,6 +275,42 @@ def test_a_scaler_that_is_not_named_is_seen_by_what_it_took_out():
     assert runs[1].metrics.equals(runs[0].metrics)
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.0**12])
+def test_records_without_histograms_hold_the_same_numbers(scale, monkeypatch):
+    """Those keep no copies of the gradients: clipping and a scaler nobody named must still be told."""
+    import torch
+    from torch.nn import functional as F
+
+    from nnlab import watching
+
+    model = make_model(dropout=0.0)
+    twin = copy.deepcopy(model)
+    x, y = make_batches(1)[0]
+    runs = []
+    for network, factor in ((model, 1.0), (twin, scale)):
+        scaler, opt = Scaler(factor), torch.optim.SGD(network.parameters(), lr=0.1)
+        with nnlab.watch(network) as watch:
+            for _ in range(3):
+                opt.zero_grad()
+                loss = F.cross_entropy(network(x), y)
+                (loss * factor).backward()
+                scaler.unscale_(opt, network.parameters())
+                if scale == 1.0 and network is twin:
+                    torch.nn.utils.clip_grad_norm_(network.parameters(), 1e-3)
+                watch.step(loss)
+                for parameter in network.parameters():
+                    parameter.grad.zero_()
+        runs.append(watch.run)
+        monkeypatch.setattr(watching, "is_probe_record", lambda number, *, last: False)
+    probed, bare = runs
+    assert probed.records[0].is_probe
+    assert not any(record.is_probe for record in bare.records)
+    for before, after in zip(probed.records, bare.records, strict=True):
+        for metric, numbers in after.layers.items():
+            assert np.array_equal(numbers, before.layers[metric], equal_nan=True), metric
+        assert after.network["grad_norm"] == before.network["grad_norm"] > 1e-2
+
+
 def test_hooks_vanish_and_nothing_is_kept(tmp_path):
     model = make_model()
     watch = nnlab.watch(model, tmp_path / "run.jsonl")

@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import nnlab
-from nnlab.jobs import HOSTED_VARIABLE
+from nnlab.hosting import HOSTED_VARIABLE
 from nnlab.presets import EXAMPLE_RUN, STORED_RUN
 from nnlab.run import Run
 from nnlab.runfile import load_run, to_bytes
@@ -294,3 +294,16 @@ def test_a_file_that_holds_no_weights_gets_one_sentence_and_no_button() -> None:
     assert complaints(page)
     assert not [button for button in page.button if button.key == "weights_diagnose"]
     assert "convert" in "".join(code.value for code in page.code)
+
+
+def test_a_layers_name_is_no_formula_in_any_table_that_may_be_saved(example: Run) -> None:
+    names = ("=1+1", "@SUM(A1)", "-2+3", "+x", "\N{FULLWIDTH EQUALS SIGN}1", "plain", "output")
+    page = opened(to_bytes(named(example, names)))
+    page.session_state["tabs_model"] = "Table and files"
+    page = page.run()
+    assert not page.exception
+    tables = [frame.value["layer"].tolist() for frame in page.dataframe if "layer" in frame.value]
+    assert tables
+    shown = {name for table in tables for name in table}
+    assert {"'=1+1", "'@SUM(A1)", "'-2+3", "'+x", "'\N{FULLWIDTH EQUALS SIGN}1", "plain"} <= shown
+    assert not shown & set(names[:5])

@@ -12,7 +12,7 @@ import pytest
 from browsing import CHART, DESK, PHONE, ROOT, open_page, serve, wait_for_charts, wait_until_calm
 from test_your_model import HOSTILE, named
 
-from nnlab.jobs import HOSTED_VARIABLE
+from nnlab.hosting import HOSTED_VARIABLE
 from nnlab.presets import EXAMPLE_RUN
 from nnlab.run import Run
 from nnlab.runfile import load_run

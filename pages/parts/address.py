@@ -10,6 +10,7 @@ import streamlit as st
 
 from nnlab.field import Field
 from pages.parts.complaint import complain
+from pages.parts.query import in_short
 
 # Parameters of an address that are no choices: Streamlit's own.
 FOREIGN = ("embed", "embed_options")
@@ -79,7 +80,7 @@ class Address:
         if notes:
             with st.container(border=True, key="link_notes"):
                 st.markdown(":material/link_off: **Not all of the link could be used:**")
-                st.text("\n".join(notes))
+                st.text(in_short(notes))
 
     def widget(self, name: str) -> dict[str, Any]:
         """Give what a choice's widget takes: label, key and help; the session holds its value."""

@@ -8,11 +8,15 @@ from typing import Any
 import streamlit as st
 
 from nnlab.config import FIELDS, ExperimentConfig
+from nnlab.healing import from_link
 from nnlab.presets import FIRST_PRESET, PRESETS
 from pages.parts import view
+from pages.parts.query import in_short
 
 CONFIG, NOTES = "config", "link_notes"
 LINKED = "linked_columns"  # whether a link asks for the columns of a file
+ARRIVED = "arrived"  # whether a link came that `runs` has not looked at
+HEALED = "healed"  # of a link: the experiments that were healed, and the one that they led to
 
 
 def widget_key(name: str) -> str:
@@ -37,8 +41,22 @@ def current() -> ExperimentConfig:
         config, notes = ExperimentConfig.from_query(query, default)
         st.session_state[CONFIG] = config
         st.session_state[LINKED] = config.dataset == "csv"
-        st.session_state[NOTES] = (*notes, *view.read())
+        st.session_state[ARRIVED] = True
+        st.session_state[NOTES] = (*notes, *_read_chain(config), *view.read())
     return st.session_state[CONFIG]
+
+
+def _read_chain(config: ExperimentConfig) -> list[str]:
+    """Take over the experiments before a link's; give the sentence on what it says of them in vain."""
+    texts = st.query_params.get_all("healed")
+    st.session_state[HEALED] = ((), config)
+    if len(texts) > 1:
+        return [f"Ignored healed: the link says it {len(texts)} times."]
+    try:
+        st.session_state[HEALED] = (from_link("".join(texts), config), config)
+    except ValueError as error:
+        return [f"Ignored {error}."]
+    return []
 
 
 def without_path(config: ExperimentConfig) -> ExperimentConfig:
@@ -75,7 +93,7 @@ def show_notes() -> None:
     if notes:
         with st.container(border=True, key="link_notes"):
             st.markdown(":material/link_off: **Not all of the link could be used:**")
-            st.text("\n".join(notes))
+            st.text(in_short(notes))
 
 
 def write_address(config: ExperimentConfig, of_run: Mapping[str, str]) -> None:

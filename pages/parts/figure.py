@@ -9,6 +9,7 @@ import streamlit as st
 
 from nnlab.palette import Mode
 from nnlab.run import Run
+from pages.parts.click import Place, clickable
 from pages.parts.plain import plain
 from pages.parts.save import save_chart
 
@@ -31,10 +32,18 @@ def figure(name: str, run: Run, step: int, *, live: bool = False) -> None:
     picture(lambda mode: draw(name, run, step, mode), run.caption, run.label, live=live)
 
 
-def picture(draw: Draw, caption: str, label: str, *, live: bool = False) -> None:
+def picture(
+    draw: Draw,
+    caption: str,
+    label: str,
+    *,
+    live: bool = False,
+    on_click: Callable[[Place], None] | None = None,
+) -> None:
     """Draw a chart in the visitor's colors; its files can have other ones.
 
-    In them, `caption` says what it was made from, and `label` begins their names.
+    In them, `caption` says what it was made from, and `label` begins their names. `on_click` is told each
+    place of the chart that the visitor clicks; the chart's spec holds a selection then.
     """
     chart = draw(mode())
     with st.container(key=f"chart_{chart.name}"):
@@ -45,10 +54,11 @@ def picture(draw: Draw, caption: str, label: str, *, live: bool = False) -> None
                 _explanation(chart)
                 if not live:
                     save_chart(chart, draw, mode(), caption, label)
-        if not chart.is_empty:
-            st.vega_lite_chart(
-                spec=chart.drawable, theme=None, width="stretch", alt=chart.alt_text, key=f"vega_{chart.name}"
-            )
+        key = f"vega_{chart.name}"
+        if not chart.is_empty and on_click is not None:
+            clickable(chart.drawable, chart.alt_text, key, on_click)
+        elif not chart.is_empty:
+            st.vega_lite_chart(spec=chart.drawable, theme=None, width="stretch", alt=chart.alt_text, key=key)
         for note in chart.notes:
             st.caption(plain(note))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from nnlab.jobs import is_hosted
+from nnlab.hosting import is_hosted
 from nnlab.live_file import LiveFile
 from nnlab.run import Run
 from nnlab.runfile import RunFileError

@@ -7,17 +7,22 @@ from collections.abc import Callable
 import streamlit as st
 
 from nnlab.run import Run
+from nnlab.spreadsheet import as_text
 from nnlab.summary import tiles
-from pages.parts import runs
+from pages.parts import drawing, runs
+from pages.parts.before_after import before_and_after
+from pages.parts.choice import current
+from pages.parts.complaint import complain
 from pages.parts.figure import figure
 from pages.parts.files import files
 from pages.parts.plain import plain
-from pages.parts.progress import progress
+from pages.parts.progress import WAITING_SECONDS, progress, say_notice, waits
 from pages.parts.source import Source
-from pages.parts.verdict import before_and_after, verdict
+from pages.parts.verdict import verdict
 from pages.parts.view import TABS, open_tabs, step_of
 
 TICKING = "ticking"  # whether the page has given the parts below their timers
+WAITING = "waiting"  # whether it is the slow timer of one that stands in the queue
 # What moves is drawn anew about once a second. The rest may lag a second behind: a browser on the machine
 # that trains takes more of it for one curve or sparkline than a step of training does.
 TICK_SECONDS = 0.9
@@ -35,16 +40,26 @@ def _lab_head() -> None:
     job = runs.job()
     if job is not None and job.is_active:
         progress(job)
+    say_notice(job)
     if job is not None and job.status == "failed":
-        st.error(job.error, icon=":material/error:")
+        complain(job.error, "run")
 
 
-LAB = Source("lab", runs.shown, runs.job_id, _lab_is_live, _lab_head, before_and_after)
+LAB = Source(
+    "lab",
+    runs.shown,
+    runs.job_id,
+    _lab_is_live,
+    _lab_head,
+    before_and_after,
+    waits=lambda: waits(runs.job()),
+)
 
 
 def panels(source: Source = LAB) -> None:
     """Draw everything that belongs to the shown run; while it runs, its parts redraw themselves."""
     source.begin()
+    st.session_state[WAITING] = source.waits()
     live = _is_live(source)
     _part(_verdict, TICK_SECONDS, source)
     run = source.run()
@@ -61,7 +76,8 @@ def panels(source: Source = LAB) -> None:
 def _is_live(source: Source) -> bool:
     """Whether the run is under way; where the page was drawn for another state of things, draw it anew."""
     live = source.is_live()
-    if live != st.session_state[TICKING] or source.is_other:
+    is_otherwise = live != st.session_state[TICKING] or source.waits() != st.session_state[WAITING]
+    if is_otherwise or source.is_other:
         # A run began, ended, or both at once: header, timers and the other parts belong to the page.
         st.rerun()
     return live
@@ -69,8 +85,13 @@ def _is_live(source: Source) -> bool:
 
 def _part(draw: Callable[..., None], seconds: float, source: Source, *arguments: int | None) -> None:
     """Draw a part as a fragment of its own; only what it shows is sent when it redraws itself."""
+    if st.session_state[WAITING]:
+        # Its place in the queue stands in the head.
+        pace = WAITING_SECONDS if draw is _verdict else None
+    else:
+        pace = seconds if st.session_state[TICKING] else None
     with st.container():
-        st.fragment(draw, run_every=seconds if st.session_state[TICKING] else None)(source, *arguments)
+        st.fragment(draw, run_every=pace)(source, *arguments)
 
 
 def _shown(source: Source, step: int | None) -> tuple[Run, int] | None:
@@ -86,11 +107,25 @@ def _verdict(source: Source) -> None:
     source.head()
     run = source.run()
     if run is None:
-        st.skeleton(height=420)
+        if st.session_state[WAITING]:
+            _meanwhile()
+        else:
+            st.skeleton(height=420)
         return
     verdict(run, live=live, is_of_lab=source.page == LAB.page)
     if not live:
         source.foot(run)
+
+
+def _meanwhile() -> None:
+    """Say to somebody who waits what happens next, and what is known of the network already."""
+    st.markdown("It begins by itself and is drawn here. Before it is trained, theory already knows a lot:")
+    st.page_link(
+        "pages/4_Initialization.py",
+        label="How much of the signal gets through this network?",
+        icon=":material/query_stats:",
+        query_params=drawing.link(current()),
+    )
 
 
 def _numbers(source: Source, step: int | None) -> None:
@@ -157,6 +192,7 @@ def _table(source: Source, run: Run, step: int, *, live: bool) -> None:
 
     places = source.places(run, step)
     table = layer_table(run, step, places)
+    table["layer"] = table["layer"].map(as_text)  # Streamlit offers every table as CSV
     columns = {
         name: st.column_config.NumberColumn(label, help=meaning, format=form)
         for name, (label, meaning, form) in column_words().items()

@@ -9,6 +9,7 @@ import streamlit as st
 from nnlab.measures import MEASURES, by_badness, ranked, telling
 from nnlab.run import Run
 from nnlab.selection import NO_FOLD, Fold, folded, folds, matching, searched, usual_fold
+from nnlab.spreadsheet import as_text
 from pages.parts.complaint import complain
 
 SEARCH, FOLD, MEASURE = "layers_search", "layers_fold", "layers_measure"
@@ -95,7 +96,7 @@ def about(run: Run, step: int) -> None:
     rows = [
         {
             "#": entry.place + 1,
-            "layer": entry.layer,
+            "layer": as_text(entry.layer),  # Streamlit offers every table as CSV
             "number": measure.word(entry.value),
             "verdict": "beyond" if entry.is_beyond else "usual",
         }

@@ -11,14 +11,22 @@ PAGES = {
     "pages/1_Activation_functions.py": "Activation functions",
     "pages/2_Why_nonlinearity.py": "Why nonlinearity",
     "pages/3_Lighter_sevens.py": "Lighter sevens",
+    "pages/4_Initialization.py": "Initialization",
+    "pages/5_Compare.py": "Compare",
+    "pages/6_Sweep.py": "Sweep",
     "pages/7_Your_model.py": "Your model",
+    "pages/8_Paper_figures.py": "Paper figures",
 }
 
 QUESTIONS = {
     "pages/1_Activation_functions.py": "What does an activation do to the error signal?",
     "pages/2_Why_nonlinearity.py": "Why an activation at all?",
     "pages/3_Lighter_sevens.py": "Does it make a network robust to brightness?",
+    "pages/4_Initialization.py": "Will this depth train?",
+    "pages/5_Compare.py": "What does one change do, over many seeds?",
+    "pages/6_Sweep.py": "Which choice still trains?",
     "pages/7_Your_model.py": "And your own PyTorch model?",
+    "pages/8_Paper_figures.py": "Does the lab find what papers found?",
 }
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from nnlab.presets import EXAMPLE_RUN
 from nnlab.run import Run
 from nnlab.runfile import RunFileError, load_run, parse_run
-from pages.parts import followed_file, view
+from pages.parts import followed_file, uploaded, view
 from pages.parts.complaint import complain
 
 PAGE = "model"  # begins the keys of this page
@@ -104,15 +104,16 @@ def choose() -> None:
 def _take() -> None:
     """Open what was uploaded, or close what was taken away."""
     st.session_state[TROUBLE] = ""
-    file = st.session_state[FILE]
+    keep(None, of=UPLOAD)
+    file = uploaded.here(st.session_state[FILE])
     if file is None:
-        keep(None, of=UPLOAD)
         return
     try:
-        found = parse_run(file.getvalue(), file.name)
+        with uploaded.reading(file) as content:
+            found = parse_run(content, file.name)
+            uploaded.OPEN.take(found, uploaded.RUN_SHARE * len(content))
         if not found.records:
             raise RunFileError("; ".join((f"{file.name}: the file holds no record", *found.notes)))
         keep(found, of=UPLOAD)
-    except RunFileError as error:
+    except ValueError as error:
         st.session_state[TROUBLE] = f"Not opened: {error}"
-        keep(None, of=UPLOAD)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from nnlab.config import ExperimentConfig
-from nnlab.jobs import give_memory_back
+from pages.parts import uploaded
 from pages.parts.choice import LINKED, choose, current, widget_key
 from pages.parts.complaint import complain
 
@@ -62,18 +62,18 @@ def _take_file() -> None:
     from nnlab.csvdata import missing_columns, usual_choice
     from nnlab.csvtable import plain_name, table_from_csv
 
-    file = st.session_state.get(UPLOAD)
+    file = uploaded.here(st.session_state.get(UPLOAD))
     for key in (TABLE, DATA, REFUSAL):
         st.session_state.pop(key, None)
     if file is None:
         return
     try:
-        own = table_from_csv(file.getvalue(), plain_name(file.name))
+        with uploaded.reading(file) as content:
+            own = table_from_csv(content, plain_name(file.name))
+            uploaded.OPEN.take(own, own.nbytes + uploaded.BYTES_A_CELL * own.rows * len(own.columns))
     except ValueError as error:
         st.session_state[REFUSAL] = str(error).replace("csv_path", "file", 1)
         return
-    finally:
-        give_memory_back()
     st.session_state[TABLE] = own
     fits = current().target != "" and not missing_columns(own, current())
     if fits:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from nnlab.datasets import Data
 from nnlab.points import Points, points_from_csv, points_from_drawing, to_data, to_frame
+from pages.parts import uploaded
 from pages.parts.pad import pad
 
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
 POINTS = "own_points"
+FILE, READ = "own_file", "own_file_read"
 ALLOWED = "A header line, then a row a dot: two columns of numbers and one of two classes."
 
 
@@ -42,9 +49,27 @@ def _drawn() -> Points | None:
 
 
 def _uploaded() -> Points | None:
-    file = st.file_uploader("CSV file", type=["csv", "txt"], key="own_file", help=ALLOWED)
+    file = uploaded.here(
+        st.file_uploader("CSV file", type=["csv", "txt"], key=FILE, help=ALLOWED, max_upload_size=1)
+    )
     st.caption(ALLOWED)
-    return points_from_csv(file.getvalue(), file.name) if file is not None else None
+    if file is None:
+        return None
+    if st.session_state.get(READ, ("", None))[0] != file.file_id:
+        st.session_state[READ] = (file.file_id, _read(file))
+    read: Points | ValueError = st.session_state[READ][1]
+    if isinstance(read, ValueError):
+        raise read
+    return read
+
+
+def _read(file: UploadedFile) -> Points | ValueError:
+    """Read the dots of a file, or give why there are none: the file is read once only."""
+    try:
+        with uploaded.reading(file) as content:
+            return points_from_csv(content, file.name)
+    except ValueError as error:
+        return error
 
 
 def _describe(points: Points) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nnlab.jobs import give_memory_back
+from nnlab.memory import give_memory_back
 from nnlab.palette import Mode
 
 if TYPE_CHECKING:
@@ -108,5 +108,5 @@ def save_table(make_table: Callable[[], pd.DataFrame], name: str) -> None:
         icon=":material/download:",
         type="tertiary",
         on_click="ignore",
-        key=f"csv_{name}",
+        key=f"table_{name}",
     )

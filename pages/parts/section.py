@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from pages.parts import training
 from pages.parts.address import Address
-from pages.parts.training import is_live
+from pages.parts.progress import pace
 
 # A little under a second, so that drawing included the pictures move once a second.
 TICK_SECONDS = 0.7
@@ -25,18 +26,25 @@ def still_section(address: Address, section: Draw) -> None:
     st.fragment(watched)()
 
 
-def live_section(address: Address, name: str, section: Draw) -> None:
+def live_section(
+    address: Address, name: str, section: Draw, is_live: Callable[[Address, str], bool] = training.is_live
+) -> None:
     """Draw a section that also redraws itself every second while its networks are trained."""
-    live = is_live(address, name)
-    st.session_state[f"ticking_{name}"] = live
+
+    def seconds() -> float | None:
+        return pace(address[f"{name}_run"], TICK_SECONDS) if is_live(address, name) else None
+
+    ticking = st.session_state[f"ticking_{name}"] = seconds()
 
     def watched() -> None:
-        has_changed = is_live(address, name) != st.session_state[f"ticking_{name}"]
+        before, job = seconds(), address[f"{name}_run"]
         section(address)
         address.write()
-        if has_changed:
+        # A link's run that is trained again begins while the section is drawn.
+        is_new = address[f"{name}_run"] != job
+        if is_new or before != st.session_state[f"ticking_{name}"]:
             # Training began or ended since the page was drawn. The visitor sees it above already; the
             # timer belongs to the page.
             st.rerun()
 
-    st.fragment(watched, run_every=TICK_SECONDS if live else None)()
+    st.fragment(watched, run_every=ticking)()

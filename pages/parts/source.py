@@ -23,7 +23,8 @@ class Source:
     """A run for the panels.
 
     `id` names what is drawn: where it changes, the whole page is drawn anew. `head` stands over the verdict,
-    in training and after; `foot` below it, once training has ended. `choose` draws widgets between tiles and
+    in training and after; `foot` below it, once training has ended. `waits` tells whether it stands in a
+    queue and nothing moves yet. `choose` draws widgets between tiles and
     charts, `drawn` gives the layers that the charts show, and `about` says in words what they leave out;
     `places` gives the rows of the table, in order.
     """
@@ -38,6 +39,7 @@ class Source:
     about: Callable[[Run, int], None] = _nothing
     drawn: Callable[[Run, int], Run] = _whole
     places: Callable[[Run, int], list[int] | None] = lambda run, step: None
+    waits: Callable[[], bool] = lambda: False
 
     @property
     def _drawn_key(self) -> str:

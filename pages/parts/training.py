@@ -7,13 +7,16 @@ from collections.abc import Callable
 import streamlit as st
 
 from nnlab.field import Field
-from nnlab.jobs import BOARD, GroupJob, Refused, is_job_id
+from nnlab.job_board import BOARD
+from nnlab.jobs import GroupJob, Refused, is_job_id
 from nnlab.provenance import difference, made_with
 from nnlab.trajectory import Plan
+from pages.parts import begun
 from pages.parts.address import Address, Choice
 from pages.parts.complaint import complain
-from pages.parts.progress import progress
+from pages.parts.progress import progress, say_notice
 from pages.parts.runs import STOP_PATIENCE
+from pages.parts.visitor import visitor
 
 REPLAYED = "The link's run is not in memory here: trained again, it gives the same numbers."
 
@@ -45,11 +48,20 @@ def _is_replayed(name: str, found: GroupJob) -> bool:
 
 def job(address: Address, name: str) -> GroupJob | None:
     """Give a section's latest job, None where there is none or it is forgotten."""
+    _take_over(address, name)
     found = BOARD.get(address[f"{name}_run"])
     if not isinstance(found, GroupJob):
         return None
-    found.renew()
+    found.renew(visitor())
     return found
+
+
+def _take_over(address: Address, name: str) -> None:
+    # Others are looked at from their end.
+    begun.take_over(
+        name,
+        lambda job_id: address.change(**{f"{name}_run": job_id} | dict.fromkeys(_step_name(address, name))),
+    )
 
 
 def _step_name(address: Address, name: str) -> tuple[str, ...]:
@@ -57,14 +69,16 @@ def _step_name(address: Address, name: str) -> tuple[str, ...]:
     return tuple(choice for choice in (f"{name}_step",) if choice in address.choices)
 
 
-def _replay(address: Address, name: str, make_plans: Callable[[], tuple[Plan, ...]]) -> None:
+def _replay(
+    address: Address, name: str, make_plans: Callable[[], tuple[Plan, ...]], kind: type[GroupJob]
+) -> None:
     """Train again what the link says was trained, where that job is not in memory."""
     lost = address[f"{name}_run"]
     if not is_job_id(lost) or BOARD.get(lost) is not None or st.session_state.get(f"replayed_{name}") == lost:
         return
     st.session_state[f"replayed_{name}"] = lost  # where it is refused, not again and again
     seen = {n: address[n] for n in _step_name(address, name)}
-    start(address, name, make_plans)
+    start(address, name, make_plans, kind)
     address.change(**seen)
     st.session_state[f"replayed_{name}"] = address[f"{name}_run"]
 
@@ -75,33 +89,46 @@ def is_live(address: Address, name: str) -> bool:
     return found is not None and found.is_active
 
 
-def start(address: Address, name: str, make_plans: Callable[[], tuple[Plan, ...]]) -> None:
-    """Submit a section's networks; for callbacks."""
+def start(
+    address: Address,
+    name: str,
+    make_plans: Callable[[], tuple[Plan, ...]],
+    kind: type[GroupJob] = GroupJob,
+) -> None:
+    """Submit a section's networks; for callbacks. `kind` is how they are trained."""
+    seen = begun.count(name)
     if is_live(address, name):
         return  # a double click
     st.session_state[f"error_{name}"] = ""
     try:
-        submitted = BOARD.submit(GroupJob(plans=make_plans()))
-        # Others are looked at from their end.
-        address.change(**{f"{name}_run": submitted.id} | dict.fromkeys(_step_name(address, name)))
+        wanted, owner = kind(plans=make_plans()), visitor()
+        begun.begin(name, seen, lambda: BOARD.submit(wanted, owner))
     except (Refused, ValueError) as error:
         st.session_state[f"error_{name}"] = str(error)
+        return
+    _take_over(address, name)
 
 
 def _stop(address: Address, name: str) -> None:
     found = job(address, name)
     if found is not None:
-        found.stop()
+        kept = BOARD.leave(found, visitor())
+        address.change(**{f"{name}_run": kept.id})
         # The networks end within a layer's work: this very repaint can then offer Train again.
-        found.wait(STOP_PATIENCE)
+        kept.wait(STOP_PATIENCE)
 
 
 def train_or_stop(
-    address: Address, name: str, make_plans: Callable[[], tuple[Plan, ...]], *, problem: str = ""
+    address: Address,
+    name: str,
+    make_plans: Callable[[], tuple[Plan, ...]],
+    *,
+    problem: str = "",
+    kind: type[GroupJob] = GroupJob,
 ) -> None:
     """Draw a section's one primary button; a link's training that is not in memory is begun again."""
     if not problem:
-        _replay(address, name, make_plans)
+        _replay(address, name, make_plans, kind)
     if is_live(address, name):
         st.button(
             "Stop",
@@ -118,7 +145,7 @@ def train_or_stop(
             type="primary",
             key=f"train_{name}",
             on_click=start,
-            args=(address, name, make_plans),
+            args=(address, name, make_plans, kind),
             disabled=bool(problem),
         )
 
@@ -128,6 +155,7 @@ def messages(address: Address, name: str, problem: str = "") -> None:
     found = job(address, name)
     if found is not None and found.is_active:
         progress(found)
+    say_notice(found)
     if found is not None:
         if _is_replayed(name, found):
             st.info(REPLAYED, icon=":material/replay:")

@@ -6,6 +6,7 @@ import streamlit as st
 
 from nnlab.gaps import gaps
 from nnlab.run import Run
+from nnlab.spreadsheet import as_text
 
 
 def unmeasured(run: Run) -> None:
@@ -15,7 +16,7 @@ def unmeasured(run: Run) -> None:
         return
     with st.expander(f"What could not be measured ({len(found)})", icon=":material/visibility_off:"):
         st.dataframe(
-            [{"layer": gap.layer, "why": gap.why} for gap in found],
+            [{"layer": as_text(gap.layer), "why": gap.why} for gap in found],
             hide_index=True,
             height="content" if len(found) <= 20 else 600,
             key="unmeasured",

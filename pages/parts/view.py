@@ -38,9 +38,12 @@ def read(page: str = LAB) -> list[str]:
     said: dict[str, str] = {}
     notes = []
     for name, field in _FIELDS.items():
-        if name in st.query_params:
+        texts = st.query_params.get_all(name)
+        if len(texts) > 1:
+            notes.append(f"Ignored {name}: the link says it {len(texts)} times.")
+        elif texts:
             try:
-                said[name] = str(field.parse(st.query_params[name]))
+                said[name] = str(field.parse(texts[0]))
             except ValueError as error:
                 notes.append(f"Ignored {error}.")
     st.session_state[_home(page)] = said
@@ -84,6 +87,12 @@ def step_of(run: Run, page: str) -> int:
     )
     _say(page, "step", str(chosen), usual=chosen == steps[-1])
     return int(chosen)
+
+
+def seen_step(run: Run, page: str = LAB) -> int:
+    """Give the step that the visitor has chosen, above the slider too; the last one without a choice."""
+    last = int(run.steps[-1])
+    return int(st.session_state.get(f"step_{id(run)}", said(page).get("step", last)))
 
 
 def open_tabs(page: str) -> Mapping[str, AbstractContextManager[object]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from nnlab.activations import ACTIVATIONS
-from nnlab.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from nnlab.checkpoint import Checkpoint, read_checkpoint
 from nnlab.config import ExperimentConfig
+from nnlab.job_board import BOARD
 from nnlab.snippets import CONVERT
-from pages.parts import opened
+from pages.parts import opened, uploaded
 from pages.parts.complaint import complain
 
 FILE, CHECKPOINT, TROUBLE = "weights_file", "weights_checkpoint", "weights_trouble"
@@ -64,12 +65,14 @@ def _take() -> None:
     """Read what was uploaded, or forget what was taken away."""
     st.session_state[TROUBLE], st.session_state[CHECKPOINT] = "", None
     opened.keep(None, of=opened.WEIGHTS)
-    file = st.session_state[FILE]
+    file = uploaded.here(st.session_state[FILE])
     if file is None:
         return
     try:
-        checkpoint = read_checkpoint(file.getvalue(), file.name)
-    except CheckpointError as error:
+        with uploaded.reading(file) as content:
+            checkpoint = read_checkpoint(content, file.name)
+            uploaded.OPEN.take(checkpoint, uploaded.WEIGHTS_SHARE * len(content))
+    except ValueError as error:
         st.session_state[TROUBLE] = f"Not opened: {error}"
         return
     st.session_state[CHECKPOINT] = checkpoint
@@ -92,6 +95,7 @@ def _diagnose() -> None:
     usual = ExperimentConfig(dataset=name)
     config = checkpoint.config if checkpoint.config and checkpoint.config.dataset == name else usual
     try:
+        BOARD.check_memory()
         run = diagnose_checkpoint(
             checkpoint,
             st.session_state[ACTIVATION],
