@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from nnlab.activation_facts import NARROW, entry_of, facts
-from nnlab.gaussian_mean import BEYOND, WAVE_VARIANCE, gaussian_mean
+from nnlab.gaussian_mean import BEYOND, WAVE_VARIANCE, Curve, gaussian_mean
 
 # Averaging over a normal z of spread s rounds a kink off over some s: panels around it get that narrow.
 ROUNDED_OFF = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -43,7 +43,27 @@ def output_product(name: str, variance: float, correlation: float) -> float:
     Raises:
         ValueError: unknown activation, or variance or correlation out of range.
     """
-    phi = entry_of(name).function
+    return _product(name, entry_of(name).function, variance, correlation)
+
+
+def slope_product(name: str, variance: float, correlation: float) -> float:
+    """Give E phi'(z) phi'(z') for the same z, z': by what `output_product` grows with the covariance.
+
+    Where phi jumps, as step does by 1 at 0, it is the density of z = z' = 0, infinite at a correlation of 1.
+
+    Raises:
+        ValueError: unknown activation, or variance or correlation out of range.
+    """
+    slope = entry_of(name).derivative
+    if name != "step":
+        return _product(name, slope, variance, correlation)
+    _check_variance(variance)
+    _check_correlation(correlation)
+    apart = math.sqrt(1 - correlation**2)
+    return 1 / (2 * math.pi * variance * apart) if apart else math.inf
+
+
+def _product(name: str, curve: Curve, variance: float, correlation: float) -> float:
     _check_variance(variance)
     _check_correlation(correlation)
     alike, kinks = abs(correlation), facts(name).kinks
@@ -58,8 +78,8 @@ def output_product(name: str, variance: float, correlation: float) -> float:
 
     def given_shared(m: np.ndarray) -> np.ndarray:
         if own == 0:
-            return phi(m)
-        return gaussian_mean(phi, kinks, m.ravel(), np.full(m.size, own)).reshape(m.shape)
+            return curve(m)
+        return gaussian_mean(curve, kinks, m.ravel(), np.full(m.size, own)).reshape(m.shape)
 
     def product(m: np.ndarray) -> np.ndarray:
         first = given_shared(m)

@@ -82,6 +82,12 @@ def slope_power(name: str, variance: np.ndarray | float) -> np.ndarray:
     return _mean_of(name, lambda z: slope(z) ** 2, variance)
 
 
+def slope_moment(name: str, variance: np.ndarray | float, order: int) -> np.ndarray:
+    """Give E phi'(z)^order for z normal with mean 0; a variance of 0 stands for its limit from above."""
+    slope = entry_of(name).derivative
+    return _mean_of(name, lambda z: slope(z) ** order, variance)
+
+
 def mean_growth(name: str, variance: float) -> float:
     """Give d E phi(z) / d variance = E phi'(z) z / (2 variance), for a phi without jumps."""
     slope = entry_of(name).derivative

@@ -25,6 +25,19 @@ class SingularLaw:
     density: np.ndarray
 
 
+@dataclass(frozen=True)
+class SingularRanking:
+    """The same law by rank: `share` of all singular values, rising from 0 to 1, are above 10^`log10`."""
+
+    share: np.ndarray
+    log10: np.ndarray
+
+
+def _check_points(points: int) -> None:
+    if isinstance(points, bool) or not isinstance(points, (int, np.integer)) or not 2 <= points <= 100_000:
+        raise ValueError(f"points: {points!r} is not allowed; allowed: a whole number from 2 to 100,000")
+
+
 def _check_factors(factors: int) -> None:
     is_whole = isinstance(factors, (int, np.integer)) and not isinstance(factors, bool)
     if not is_whole or not 1 <= factors <= MAX_FACTORS:
@@ -69,8 +82,7 @@ def singular_law(factors: int, points: int = 400) -> SingularLaw:
         ValueError: factors or points is no whole number in its range.
     """
     _check_factors(factors)
-    if isinstance(points, bool) or not isinstance(points, (int, np.integer)) or not 2 <= points <= 100_000:
-        raise ValueError(f"points: {points!r} is not allowed; allowed: a whole number from 2 to 100,000")
+    _check_points(points)
     m = factors
     t = math.pi / (m + 1) * (np.arange(points, 0, -1) - 0.5) / points
     top, low, middle = np.log(np.sin((m + 1) * t)), np.log(np.sin(t)), np.log(np.sin(m * t))
@@ -78,3 +90,23 @@ def singular_law(factors: int, points: int = 400) -> SingularLaw:
     density = np.exp(2 * low + (m - 1) * middle - m * top) / math.pi
     s = np.sqrt(squared)
     return SingularLaw(s, 2 * s * density)
+
+
+def singular_ranking(factors: int, points: int = 400) -> SingularRanking:
+    """Rank the singular values of a product of m wide Gaussian matrices, the largest first.
+
+    With x and t as in `singular_law`, the share between t and t + dt is sin t sin((m+1) t) / (pi sin(m t))
+    times d ln x / dt = (m+1)^2 cot((m+1) t) - cot t - m^2 cot(m t).
+
+    Raises:
+        ValueError: factors or points is no whole number in its range.
+    """
+    _check_factors(factors)
+    _check_points(points)
+    m = factors
+    t = math.pi / (m + 1) * (np.arange(points) + 0.5) / points
+    log_x = (m + 1) * np.log(np.sin((m + 1) * t)) - np.log(np.sin(t)) - m * np.log(np.sin(m * t))
+    falls = 1 / np.tan(t) + m**2 / np.tan(m * t) - (m + 1) ** 2 / np.tan((m + 1) * t)
+    mass = np.sin(t) * np.sin((m + 1) * t) / np.sin(m * t) * falls
+    share = (np.cumsum(mass) - mass / 2) / mass.sum()
+    return SingularRanking(share, log_x / (2 * math.log(10)))

@@ -99,7 +99,11 @@ class _Forward:
 
 
 def predict_signal(
-    config: ExperimentConfig, *, n_inputs: int | None = None, input_power: float = 1.0
+    config: ExperimentConfig,
+    *,
+    n_inputs: int | None = None,
+    input_power: float = 1.0,
+    bias_std: float = 0.0,
 ) -> SignalTheory:
     """Predict variances and gradient gains for an experiment's network at its initial weights.
 
@@ -111,18 +115,21 @@ def predict_signal(
         config: the experiment.
         n_inputs: number of inputs; None takes the dataset's.
         input_power: mean of the inputs' squares, 1 for standardized inputs without constant ones.
+        bias_std: standard deviation of biases added to the initializer's own in every hidden layer.
 
     Raises:
-        ValueError: n_inputs or input_power is not allowed, or a CSV file's n_inputs is missing.
+        ValueError: n_inputs, input_power or bias_std is not allowed, or a CSV file's n_inputs is missing.
     """
     inputs = _checked_inputs(config, n_inputs)
-    if not (math.isfinite(input_power) and input_power >= 0):
-        raise ValueError(f"input_power: {input_power!r} is not allowed; allowed: a finite number, 0 or more")
+    for field, value in (("input_power", input_power), ("bias_std", bias_std)):
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{field}: {value!r} is not allowed; allowed: a finite number, 0 or more")
     scales = [_weight_scale(config, inputs, layer) for layer in range(1, config.depth + 1)]
     if INITIALIZERS[config.initializer].fitted_to_data:
         scales = _fitted(config, scales, input_power)
     gained = [config.gain * config.gain * scale for scale in scales]
-    forwards = _forward(config, inputs, gained, input_power)
+    biases = [_bias_variance(config, inputs, layer) + bias_std**2 for layer in range(1, config.depth + 1)]
+    forwards = _forward(config, gained, biases, input_power)
     return SignalTheory(_with_gradients(config, forwards))
 
 
@@ -161,11 +168,10 @@ def _fitted(config: ExperimentConfig, scales: list[float], input_power: float) -
 
 
 def _forward(
-    config: ExperimentConfig, inputs: int, scales: list[float], input_power: float
+    config: ExperimentConfig, scales: list[float], biases: list[float], input_power: float
 ) -> list[_Forward]:
     stream, forwards = _Stream(input_power, 0.0, input_power), []
-    for layer, scale in enumerate(scales, start=1):
-        bias = _bias_variance(config, inputs, layer)
+    for layer, (scale, bias) in enumerate(zip(scales, biases, strict=True), start=1):
         # Over a batch a unit's bias, and what all examples share, is part of the mean that is taken away.
         raw = scale * stream.spread if config.normalization == "batch" else scale * stream.power + bias
         variance = raw if config.normalization == "none" else float(raw > 0)

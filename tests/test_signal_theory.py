@@ -62,6 +62,19 @@ def test_biases_of_pytorch_count():
     assert layers[-1].pre_activation_variance == pytest.approx((1 / 300) / (1 - 1 / 6))
 
 
+def test_biases_that_are_added_count_in_every_layer():
+    config = experiment(activation="tanh", initializer="lecun_normal", gain=1.5, depth=60)
+    layers = predict_signal(config, bias_std=0.3).layers
+    z = np.linspace(-9, 9, 20_001)  # the trapezoid rule is exact to rounding for what ends flat at 0
+    density = norm.pdf(z) * (z[1] - z[0])
+    q = 1.5**2 * 1.0 + 0.09  # inputs of power 1 come unbent
+    for layer in layers:
+        assert layer.pre_activation_variance == pytest.approx(q, rel=1e-9)
+        q = 1.5**2 * (density @ np.tanh(math.sqrt(q) * z) ** 2) + 0.09
+    own = predict_signal(experiment(initializer="pytorch_default"), bias_std=0.2).layers
+    assert own[1].sigma_b2 == pytest.approx(1 / 300 + 0.04)
+
+
 CURVES = {
     "tanh": (np.tanh, lambda z: np.cosh(z) ** -2.0),
     "relu": (lambda z: z * (z > 0), lambda z: 1.0 * (z > 0)),
@@ -176,6 +189,7 @@ def test_saturated_shares():
         (lambda: predict_signal(experiment(), n_inputs=0), "n_inputs: 0"),
         (lambda: predict_signal(experiment(), input_power=-1.0), "input_power: -1.0"),
         (lambda: predict_signal(experiment(), input_power=math.inf), "input_power: inf"),
+        (lambda: predict_signal(experiment(), bias_std=-0.1), "bias_std: -0.1"),
         (lambda: saturation_share("tanh", -1.0), "variance: -1.0"),
         (lambda: saturation_share("tan", 1.0), "activation: 'tan'"),
         (

@@ -6,6 +6,7 @@ import time
 
 import streamlit as st
 
+from nnlab import courtesy
 from pages.parts.address import Address
 
 # A browser that gets a dozen pictures and a table at once paints none of them for two seconds: their
@@ -17,4 +18,5 @@ def let_paint(address: Address) -> None:
     """On a visitor's first sight of a page, wait until the browser has painted what stands above."""
     if not st.session_state.get(f"painted_{address.page}"):
         st.session_state[f"painted_{address.page}"] = True
-        time.sleep(PAINT_SECONDS)
+        with courtesy.waiting():
+            time.sleep(PAINT_SECONDS)

@@ -1,0 +1,344 @@
+"""Charts of networks before training, layer by layer: what was drawn as dots, theory as a line over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from nnlab.chart import (
+    DECADE_LABEL,
+    Chart,
+    decade_ticks,
+    decades,
+    finish,
+    layer_ticks,
+    left_out_notes,
+    rows,
+    spread,
+)
+from nnlab.ensemble import Ensemble
+from nnlab.numerals import percent, scientific
+from nnlab.palette import CATEGORIES, THEMES, Mode, blue
+from nnlab.prediction import Prediction
+from nnlab.rules import ReluFamily
+from nnlab.signal_theory import LARGEST
+
+HEIGHT = 270
+MAX_DOTS = 40  # layers with dots: more of them run into each other on half a screen
+BESIDE = 0.08  # of a layer, by which dots of two quantities stand apart where both are 0
+TABLE_COLUMNS = [
+    "layer_index", "metric", "theory", "theory_low", "theory_high", "median", "lowest", "highest", "networks"
+]  # fmt: skip
+SHAPES = ("circle", "diamond")
+DOTS_TEXT = (
+    "A dot is the median of the drawn networks in that layer, the bar through it goes from the lowest to the "
+    "highest network; the line is theory, exact for layers of infinite width."
+)
+
+
+@dataclass(frozen=True)
+class _Series:
+    """One quantity: its word in the legend, its numbers by network and layer, and theory's by layer.
+
+    `drawn` has shape (networks, layers), no rows where nothing was drawn; `theory` (layers,), None where
+    theory says nothing. `band`, (layers, 2), is where theory expects 95 % of networks.
+    """
+
+    word: str
+    metric: str
+    drawn: np.ndarray
+    theory: np.ndarray | None
+    band: np.ndarray | None = None
+
+
+def _series(
+    prediction: Prediction, ensemble: Ensemble | None, word: str, metric: str, *, has_theory: bool = True
+) -> _Series:
+    depth = prediction.network.config.depth
+    drawn = np.empty((0, depth)) if ensemble is None else ensemble.layers[metric]
+    band = prediction.scatter if metric == "pre_activation_std" else None
+    return _Series(word, metric, drawn, prediction.curve(metric) if has_theory else None, band)
+
+
+def _summary(series: _Series) -> pd.DataFrame:
+    """Give median, lowest, highest and number of finite values in each layer; NaN where there are none."""
+    rows_of_layers = []
+    for layer in range(series.drawn.shape[1]):
+        values = series.drawn[:, layer]
+        values = values[np.isfinite(values)]
+        numbers = (np.median(values), values.min(), values.max()) if len(values) else (np.nan,) * 3
+        rows_of_layers.append((layer + 1, *numbers, len(values)))
+    return pd.DataFrame(
+        rows_of_layers, columns=["layer_index", "median", "lowest", "highest", "networks"]
+    ).astype({"median": float, "lowest": float, "highest": float})
+
+
+def _table(series: Sequence[_Series]) -> pd.DataFrame:
+    parts = []
+    for one in series:
+        theory = np.full(one.drawn.shape[1], np.nan) if one.theory is None else one.theory
+        table = _summary(one).assign(theory=theory, metric=one.metric)
+        band = np.full((len(table), 2), np.nan) if one.band is None else one.band
+        table = table.assign(theory_low=band[:, 0], theory_high=band[:, 1])
+        parts.append(table[TABLE_COLUMNS])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _dots(series: Sequence[_Series], floor: float | None) -> pd.DataFrame:
+    """Give the dots to draw; with a floor, exact zeros stand on it."""
+    show = scientific if floor is not None else percent
+    parts = []
+    for number, one in enumerate(series):
+        found = _summary(one)
+        expected = [None] * len(found) if one.theory is None else list(one.theory)
+        found = found.assign(
+            word=one.word,
+            place=found["layer_index"] + BESIDE * (2 * number - len(series) + 1),
+            exact=[show(value) for value in found["median"]],
+            span=[f"{show(low)} to {show(high)}" for low, high in zip(found["lowest"], found["highest"])],
+            expected=["none" if value is None else show(float(value)) for value in expected],
+        )
+        parts.append(found.iloc[spread(len(found), MAX_DOTS)])
+    frame = pd.concat(parts, ignore_index=True).rename(columns={"layer_index": "layer", "median": "shown"})
+    frame["state"] = "value"
+    if floor is not None:
+        frame["state"] = np.where(frame["shown"] == 0, "zero", "value")
+        for column in ("shown", "lowest", "highest"):
+            frame[column] = frame[column].where(frame[column] != 0, floor)
+    frame = frame[frame["networks"] > 0]
+    return frame.astype({"layer": float, "place": float, "networks": float})
+
+
+def _lines(series: Sequence[_Series], *, is_log: bool) -> pd.DataFrame:
+    parts = [
+        pd.DataFrame({"layer": np.arange(1.0, len(one.theory) + 1), "word": one.word, "shown": one.theory})
+        for one in series
+        if one.theory is not None
+    ]
+    frame = pd.concat(parts, ignore_index=True)
+    # Vega cannot draw what is beyond the numbers that it divides and multiplies.
+    usable = np.isfinite(frame["shown"]) & (np.abs(frame["shown"]) < LARGEST)
+    return frame[usable & (frame["shown"] > 0)] if is_log else frame[usable]
+
+
+def _bands(series: Sequence[_Series]) -> pd.DataFrame:
+    parts = [pd.DataFrame({"layer": [], "word": [], "low": [], "high": []})]
+    for one in series:
+        if one.band is not None:
+            number = np.arange(1.0, len(one.band) + 1)
+            columns = {"layer": number, "word": one.word, "low": one.band[:, 0], "high": one.band[:, 1]}
+            known = np.isfinite(one.band).all(axis=1) & (one.band > 0).all(axis=1)
+            parts.append(pd.DataFrame(columns)[known & (one.band[:, 1] < LARGEST)])
+    kinds = {"layer": float, "low": float, "high": float, "word": str}
+    return pd.concat([part.astype(kinds) for part in parts], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The y axis: its title, and either decades of a log scale or the ends of a linear one."""
+
+    title: str
+    is_log: bool
+    low: float
+    high: float
+
+    def encode(self, field: str) -> alt.Y:
+        """Give the channel of a field."""
+        y = alt.Y(f"{field}:Q", title=self.title)
+        if not self.is_log:
+            return y.scale(domain=[self.low, self.high], nice=False).axis(format="%")
+        low, high = int(self.low), int(self.high)
+        y = y.scale(type="log", domain=[float(f"1e{low}"), float(f"1e{high}")], nice=False)
+        return y.axis(values=decade_ticks(low, high), labelExpr=DECADE_LABEL)
+
+
+def _layers(field: str, depth: int) -> alt.X:
+    x = alt.X(f"{field}:Q", title="layer, from the input to the output")
+    x = x.scale(domain=[0.5, depth + 0.5], nice=False)
+    return x.axis(values=layer_ticks(depth), format="d", grid=False)
+
+
+@lru_cache(maxsize=64)
+def _spec(mode: Mode, depth: int, words: tuple[str, ...], axis: _Axis) -> dict[str, Any]:
+    colors = [blue(mode), CATEGORIES[1]][: len(words)]
+    legend = alt.Legend(orient="top", symbolOpacity=1, symbolSize=90) if len(words) > 1 else None
+    color = alt.Color("word:N", title=None, legend=legend).scale(domain=list(words), range=colors)
+    shape = alt.Shape("word:N", title=None, legend=legend).scale(
+        domain=list(words), range=list(SHAPES[: len(words)])
+    )
+    y = axis.encode("shown")
+    tooltip = [
+        alt.Tooltip("layer:Q", title="layer"),
+        alt.Tooltip("word:N", title="of"),
+        alt.Tooltip("exact:N", title="median"),
+        alt.Tooltip("span:N", title="networks"),
+        alt.Tooltip("expected:N", title="theory"),
+    ]
+    theory = alt.Chart(rows("theory")).encode(x=_layers("layer", depth), y=y, color=color)
+    band = alt.Chart(rows("band")).mark_area(opacity=0.16, clip=True)
+    band = band.encode(x=_layers("layer", depth), y=axis.encode("low"), y2="high:Q", color=color)
+    line = theory.mark_line(strokeWidth=2, opacity=0.75, clip=True)
+    # A line through one layer would not be seen.
+    single = [theory.mark_tick(orient="horizontal", size=60, thickness=2)] if depth == 1 else []
+    drawn = alt.Chart(rows()).encode(x=_layers("place", depth), color=color)
+    bars = drawn.mark_rule(strokeWidth=2, opacity=0.55).encode(y=axis.encode("lowest"), y2="highest:Q")
+    dots = drawn.mark_point(filled=True, size=55, opacity=1, stroke=THEMES[mode].background, strokeWidth=0.6)
+    dots = dots.transform_filter("datum.state == 'value'").encode(y=y, shape=shape, tooltip=tooltip)
+    zeros = drawn.mark_point(shape="triangle-down", filled=True, size=70, opacity=1, yOffset=-5)
+    zeros = zeros.transform_filter("datum.state == 'zero'").encode(y=y, tooltip=tooltip)
+    guide = alt.Chart(rows("guide")).mark_text(align="right", dx=-4, dy=-14, color=THEMES[mode].text)
+    guide = guide.encode(x=alt.value("width"), y=y, text="word:N")
+    return finish(alt.layer(band, line, *single, bars, dots, zeros, guide), mode, HEIGHT)
+
+
+def _log_axis(series: Sequence[_Series], title: str) -> tuple[_Axis, float]:
+    """Give an axis of whole decades that holds all, with a floor for exact zeros where there are any."""
+    drawn = np.concatenate([one.drawn.ravel() for one in series])
+    theory = [one.theory for one in series if one.theory is not None]
+    every = np.concatenate([drawn, *theory])
+    low, high = decades(every[np.abs(every) < LARGEST])
+    has_zero = bool((drawn == 0).any())
+    return _Axis(title, True, low - has_zero, high), float(f"1e{low - 1}")
+
+
+def _guide(words: str, floor: float, series: Sequence[_Series]) -> pd.DataFrame:
+    has_zero = any((one.drawn == 0).any() for one in series)
+    frame = pd.DataFrame({"shown": [floor] * has_zero, "word": [words] * has_zero})
+    return frame.astype({"shown": float, "word": str})
+
+
+def _notes(series: Sequence[_Series], ensemble: Ensemble | None) -> tuple[str, ...]:
+    if ensemble is None:
+        return ("Theory alone: no network was drawn.",)
+    count, depth = len(ensemble.seeds), series[0].drawn.shape[1]
+    word = "network" if count == 1 else "networks"
+    shaded = " Shaded: where theory expects 95 % of networks." if len(_bands(series)) > 1 else ""
+    notes = [f"Dots: {count} drawn {word}, median and range. Lines: theory.{shaded}"]
+    lost = max(int((~np.isfinite(one.drawn)).any(axis=1).sum()) for one in series)
+    if lost:
+        notes.append(f"In {lost} of {count} networks some layer has no finite number, which cannot be drawn.")
+    missing = [one.word for one in series if one.theory is not None and not np.isfinite(one.theory).all()]
+    if missing:
+        notes.append(f"Theory has no finite number in some layers for: {', '.join(missing)}.")
+    return (*notes, *left_out_notes(len(spread(depth, MAX_DOTS)), depth, "layers"))
+
+
+def _words(series: Sequence[_Series], ensemble: Ensemble | None, *, is_log: bool) -> str:
+    """Say what each quantity is in the first and the last layer, drawn and in theory."""
+    show = scientific if is_log else percent
+    parts = []
+    for one in series:
+        found = _summary(one)["median"].to_numpy()
+        for number in dict.fromkeys((1, one.drawn.shape[1])):
+            said = [] if ensemble is None else [f"{show(float(found[number - 1]))} as drawn"]
+            if one.theory is not None:
+                said.append(f"{show(float(one.theory[number - 1]))} in theory")
+            parts.append(f"{one.word} in layer {number}: {', '.join(said) or 'not drawn'}")
+    return f"{'; '.join(parts)}."
+
+
+def _chart(
+    name: str, title: str, how_to_read: str, series: Sequence[_Series], ensemble: Ensemble | None,
+    axis: _Axis, floor: float | None, mode: Mode,
+) -> Chart:  # fmt: skip
+    words = tuple(one.word for one in series)
+    guide = _guide("exactly 0", floor or 0.0, series if floor is not None else ())
+    return Chart(
+        name=name,
+        title=title,
+        how_to_read=f"{how_to_read} {DOTS_TEXT}",
+        alt_text=f"{title}. {_words(series, ensemble, is_log=axis.is_log)}",
+        spec=_spec(mode, series[0].drawn.shape[1], words, axis),
+        frames={
+            "rows": _dots(series, floor),
+            "theory": _lines(series, is_log=axis.is_log),
+            "band": _bands(series),
+            "guide": guide,
+        },
+        make_table=lambda: _table(series),
+        notes=_notes(series, ensemble),
+    )
+
+
+def initial_gradient(prediction: Prediction, ensemble: Ensemble | None, mode: Mode) -> Chart:
+    """Draw the error signal of every layer, relative to the last hidden one."""
+    series = [_series(prediction, ensemble, "error signal", "relative_to_last_hidden")]
+    axis, floor = _log_axis(series, "‖δ‖, relative to the last hidden layer")
+    return _chart(
+        "initial_gradient",
+        "Error signal of each layer before training",
+        r"The length of the error signal $\delta_l = \partial\,\mathrm{loss}/\partial z_l$ over that of the "
+        "last hidden layer, on a logarithmic axis: 1 at the right, and what is left of it toward the input. "
+        r"A straight line down to the left is vanishing. Theory: each layer multiplies it by $\sqrt\chi$, "
+        r"$\chi = \sigma_w^2\,E\,\varphi'(z)^2$ (Schoenholz et al. 2017).",
+        series, ensemble, axis, floor, mode,
+    )  # fmt: skip
+
+
+def initial_spread(prediction: Prediction, ensemble: Ensemble | None, mode: Mode) -> Chart:
+    """Draw the spread of z and of h in every layer."""
+    series = [
+        _series(prediction, ensemble, "z, into the activation", "pre_activation_std"),
+        _series(prediction, ensemble, "h, out of it", "activation_std"),
+    ]
+    axis, floor = _log_axis(series, "standard deviation")
+    return _chart(
+        "initial_spread",
+        "Spread of z and of h in each layer",
+        "The standard deviation of what goes into the activation, $z$, and of what comes out, "
+        r"$h = \varphi(z)$, over examples and units, on a logarithmic axis. Flat lines are healthy: the "
+        r"signal keeps its size. Theory: $q_{l+1} = \sigma_w^2\,E\,\varphi(\sqrt{q_l} Z)^2 + \sigma_b^2$ "
+        "(Poole et al. 2016, equation 3). Shaded around z: where 95 % of networks of this width should lie, "
+        "to the first order in 1 / width; of one example in a ReLU network it is Hanin & Rolnick 2018.",
+        series, ensemble, axis, floor, mode,
+    )  # fmt: skip
+
+
+def initial_saturation(prediction: Prediction, ensemble: Ensemble | None, mode: Mode) -> Chart:
+    """Draw the saturated share and the dead units of every layer."""
+    is_relu = prediction.network.config.activation in ReluFamily
+    word = "inactive" if is_relu else "saturated"
+    usual = " For ReLU half inactive is normal." if is_relu else ""
+    series = [
+        _series(prediction, ensemble, word, "saturation"),
+        _series(prediction, ensemble, "dead units", "dead_fraction", has_theory=False),
+    ]
+    return _chart(
+        "initial_saturation",
+        f"{word.capitalize()} share and dead units of each layer",
+        f"{word.capitalize()}: the share of activations on the flat part of the curve, "
+        r"$|\varphi'(z)| < 0.0591\,\sup|\varphi'|$, which for tanh is |tanh z| > 0.97 (Karpathy's makemore, "
+        f"part 3).{usual} Dead: the share of units whose slope is exactly 0 for all examples of the batch; "
+        "theory has no line for them.",
+        series, ensemble, _Axis("share", False, 0.0, 1.0), None, mode,
+    )  # fmt: skip
+
+
+def initial_likeness(prediction: Prediction, ensemble: Ensemble | None, mode: Mode) -> Chart:
+    """Draw how alike examples are in every layer, and how many directions a layer uses."""
+    config = prediction.network.config
+    possible = min(config.width, config.batch_size)
+    cosine = _series(prediction, ensemble, "mean cosine", "mean_cosine")
+    rank = _series(prediction, ensemble, "rank in use", "effective_rank", has_theory=False)
+    series = [cosine, _Series(rank.word, "effective_rank_share", rank.drawn / possible, None)]
+    low = min([0.0, *cosine.drawn[np.isfinite(cosine.drawn)]])
+    low = np.floor(20 * low) / 20 if low < -0.005 else min(0.0, low * 2)
+    return _chart(
+        "initial_likeness",
+        "Likeness of examples and rank in use, layer by layer",
+        "Mean cosine: that of the angle between the outputs h of two examples. At 100 % the layer says the "
+        "same of all examples, and nothing can be learned behind it. Theory follows two inputs that have "
+        "nothing in common (Poole et al. 2016, equation 5; Cho & Saul 2009 for ReLU). Rank in use: the "
+        "effective rank, exp of the entropy of the normalized singular values (Roy & Vetterli 2007), as a "
+        f"share of the {possible} directions there could be; theory has no line for it.",
+        series, ensemble, _Axis("share", False, float(low), 1.0), None, mode,
+    )  # fmt: skip
+
+
+CHARTS = (initial_gradient, initial_spread, initial_saturation, initial_likeness)

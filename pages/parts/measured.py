@@ -1,0 +1,206 @@
+"""The section on drawn networks: the verdict before training, theory's numbers, and both compared."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from nnlab.config import ExperimentConfig
+from nnlab.ensemble import HOSTED_MAX_WORK, MAX_WORK, MOST_NETWORKS, Ensemble, networks_allowed
+from nnlab.field import Field
+from nnlab.hosting import HOSTED_MEMORY_LIMIT, is_hosted
+from nnlab.job_board import BOARD
+from nnlab.random_network import RandomNetwork
+from nnlab.remedies import describe
+from pages.parts.address import Address, Choice
+from pages.parts.complaint import complain
+from pages.parts.drawing import DEFAULT, network_of, number
+from pages.parts.figure import picture
+from pages.parts.first_sight import let_paint
+from pages.parts.in_turn import in_turn
+from pages.parts.plain import plain
+from pages.parts.save import save_table
+from pages.parts.section import still_section
+
+if TYPE_CHECKING:
+    from nnlab.agreement import Agreement
+    from nnlab.prediction import Prediction
+    from nnlab.signal_words import InitialVerdict
+
+CHOICES = (
+    Choice(
+        Field(
+            "networks",
+            "integer",
+            "Networks drawn",
+            "How many seeds to draw, from the seed above on. More of them tell theory from chance.",
+            low=1,
+            high=MOST_NETWORKS,
+        ),
+        20,
+    ),
+)
+ICONS = {"": ":material/check_circle:", "warn": ":material/warning:", "severe": ":material/error:"}
+COLUMN_HELP = {
+    "Theory": "Mean field, exact for layers of infinite width.",
+    "Measured": "Geometric mean over the drawn networks.",
+    "Deviation": "Measured over theory, less 1.",
+    "Chance": "By how much the mean would move with other seeds: two standard errors.",
+}
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={RandomNetwork: repr})
+def _predicted(network: RandomNetwork) -> Prediction:
+    """Predict once for all visitors; nobody changes it."""
+    from nnlab.prediction import predict
+
+    return predict(network)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Drawing networks ...", hash_funcs={RandomNetwork: repr})
+@in_turn
+def _drawn(network: RandomNetwork, count: int) -> Ensemble:
+    """Draw once for all visitors; nobody changes it."""
+    from nnlab.drawn import draw  # loads torch, which takes a second on a fresh server
+
+    return draw(network, count)
+
+
+def section(address: Address) -> None:
+    """Draw the section: what theory knows at once, then networks, which take a second, beside it."""
+    from nnlab.signal_words import verdict
+
+    st.subheader("Does the signal get through?", anchor="measured")
+    network = _allowed(address)
+    prediction = _predicted(network)
+    place = st.empty()
+    with place.container(border=True):
+        _sentences(verdict(prediction, None))
+    _facts(prediction)
+    ensemble = _ensemble(address, network)
+    found = _compared(prediction, ensemble)
+    # The first number compared is what reaches layer 1, where there is more than one layer.
+    reached = found[0] if found and network.config.depth > 1 else None
+    with place.container(border=True, key="initial_verdict"):
+        _verdict(address, network, verdict(prediction, reached))
+    still_section(address, lambda address: _pictures(address, prediction, ensemble))
+    if ensemble is not None:
+        _table(prediction, ensemble, found)
+
+
+def _allowed(address: Address) -> RandomNetwork:
+    try:
+        return network_of(address)
+    except ValueError:  # said above, beside the widgets
+        return RandomNetwork(DEFAULT)
+
+
+def _ensemble(address: Address, network: RandomNetwork) -> Ensemble | None:
+    """Draw as many networks as are wanted, or as there is time for; None where there is no memory."""
+    left, right = st.columns([3, 1], gap="medium")
+    with left:
+        wanted = address.slider("networks")
+    with right:
+        number(address, "seed", 1)
+    try:
+        BOARD.check_memory()
+        memory, work = (HOSTED_MEMORY_LIMIT, HOSTED_MAX_WORK) if is_hosted() else (None, MAX_WORK)
+        count = networks_allowed(network.config, wanted, memory=memory, work=work)
+    except ValueError as error:
+        complain(f"{error}. Theory is drawn alone", "networks")
+        return None
+    if count < wanted:
+        st.caption(f"Networks of this size take long: {count} of {wanted} are drawn.")
+    return _drawn(network, count)
+
+
+def _compared(prediction: Prediction, ensemble: Ensemble | None) -> tuple[Agreement, ...]:
+    if ensemble is None:
+        return ()
+    from nnlab.agreement import agreements
+
+    return agreements(prediction, ensemble)
+
+
+def _sentences(said: InitialVerdict) -> None:
+    severity = f", {said.severity}" if said.severity else ""
+    st.markdown(f"{ICONS[said.severity]} **{said.title}{severity}.** {plain(said.headline)}")
+    st.markdown(plain(said.reach))
+    if said.advice:
+        st.markdown(f":material/build: **What to change.** {plain(said.advice)}")
+
+
+def _verdict(address: Address, network: RandomNetwork, said: InitialVerdict) -> None:
+    _sentences(said)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if said.cure is not None:
+            st.button(
+                f"Try this: {describe(said.cure.change)}",
+                icon=":material/healing:",
+                key="try_initial",
+                on_click=_change,
+                args=(address, said.cure.change),
+            )
+        if network.sigma_b == 0:  # the lab knows no biases but the initializer's
+            in_lab = network.config.replace(dataset="digits", batch_size=ExperimentConfig.batch_size)
+            st.page_link(
+                "dashboard.py",
+                label="Train this network in the lab, on digits",
+                icon=":material/biotech:",
+                query_params=in_lab.to_query(),
+            )
+
+
+def _change(address: Address, change: dict[str, Any]) -> None:
+    address.change(**change)
+
+
+def _facts(prediction: Prediction) -> None:
+    from nnlab.theory_facts import facts
+
+    st.markdown("**What theory says**, for layers of infinite width")
+    with st.grid(6, min_column_width=150, key="initial_facts"):
+        for fact in facts(prediction):
+            st.metric(
+                fact.label,
+                fact.value,
+                delta=plain(fact.detail),
+                delta_color="off",
+                delta_arrow="off",
+                help=plain(fact.help),
+                border=True,
+                height="stretch",
+            )
+
+
+def _pictures(address: Address, prediction: Prediction, ensemble: Ensemble | None) -> None:
+    # Altair takes a third of a second to load: the verdict need not wait for it.
+    from nnlab.initialization_charts import CHARTS
+
+    config = prediction.network.config
+    caption = f"{config.words} · sigma_b {prediction.network.sigma_b:g}"
+    label = f"drawn-{config.depth}x{config.width}-{config.activation}"
+    for pair in (CHARTS[:2], CHARTS[2:]):
+        for column, draw in zip(st.columns(2, gap="medium"), pair, strict=True):
+            with column:
+                picture(partial(draw, prediction, ensemble), caption, label)
+        let_paint(address)
+
+
+def _table(prediction: Prediction, ensemble: Ensemble, found: tuple[Agreement, ...]) -> None:
+    from nnlab.agreement import agreement_table
+    from nnlab.caveats import caveats
+
+    st.markdown("**Measured against theory**")
+    st.dataframe(
+        agreement_table(found),
+        hide_index=True,
+        width="stretch",
+        column_config={name: st.column_config.TextColumn(help=text) for name, text in COLUMN_HELP.items()},
+        key="agreement",
+    )
+    for sentence in caveats(prediction, found):
+        st.caption(plain(sentence))
+    save_table(ensemble.frame, "drawn_networks")

@@ -1,0 +1,109 @@
+"""The section on drawn networks of the initialization page, without a browser."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from test_lesson_pages import charts, complaints, components, frames, texts
+
+from nnlab.hosting import HOSTED_VARIABLE
+from nnlab.random_network import RandomNetwork
+from pages.parts import measured
+from pages.parts.drawing import DEFAULT
+
+SCRIPT = Path(__file__).parent.parent / "dashboard.py"
+PAGE = "pages/4_Initialization.py"
+NAMES = ("initial_gradient", "initial_spread", "initial_saturation", "initial_likeness")
+SMALL = {"width": "20", "depth": "3", "networks": "2"}
+
+
+def visit(**query: str) -> AppTest:
+    page = AppTest.from_file(SCRIPT, default_timeout=60)
+    page._bidi_component_manager = components()
+    page.query_params.update(query)
+    page = page.switch_page(PAGE).run()
+    assert not page.exception
+    return page
+
+
+@cache
+def small() -> AppTest:
+    return visit(**SMALL)
+
+
+def test_it_opens_with_verdict_facts_pictures_and_the_comparison():
+    page = small()
+    assert not complaints(page)
+    words = texts(page)
+    assert "Vanishing" in words
+    assert "layer 1 gets" in words
+    assert [metric.label for metric in page.metric][:2] == ["Forward gain", "Backward gain"]
+    assert set(NAMES) <= set(charts(page))
+    rows = frames(charts(page)["initial_gradient"])["rows"]
+    assert rows["networks"].tolist() == [2.0] * 3
+    table = page.dataframe[0].value
+    assert len(table) == 5
+    assert "agree" in table.loc[0, "Verdict"] or "close" in table.loc[0, "Verdict"]
+    assert page.query_params["networks"] == "2"
+
+
+def test_trying_the_cure_sets_the_gain_of_the_widgets_and_heals():
+    page = visit(activation="tanh", initializer="xavier_uniform", gain="0.3", **SMALL | {"depth": "5"})
+    assert "Vanishing" in texts(page)
+    page = page.button(key="try_initial").click().run()
+    assert not page.exception
+    # sigma_w of Xavier in equal layers is 1, and so is tanh's edge of chaos without biases
+    assert page.number_input(key="initialization_gain").value == 1.0
+    assert page.query_params["gain"] == "1.0"
+    assert "Healthy" in texts(page)
+    assert "try_initial" not in {button.key for button in page.button}
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"activation": "step"}, "slope of Step is 0"),
+        ({"initializer": "zeros"}, "all are 0"),
+        ({"activation": "relu", "initializer": "kaiming_normal", "gain": "1e19"}, "Not finite"),
+        ({"initializer": "lsuv", "activation": "gelu", "depth": "1"}, "One hidden layer"),
+        ({"normalization": "batch", "activation": "relu", "residual": "true", "width": "1"}, "layer 1 gets"),
+    ],
+)
+def test_nothing_too_much_and_no_rule_are_said_not_raised(query, words):
+    page = visit(**SMALL | query)
+    assert words in texts(page)
+    assert set(NAMES) <= set(charts(page))
+
+
+def test_what_takes_long_is_drawn_less_often_and_what_needs_memory_on_a_server_not_at_all(monkeypatch):
+    drawn = []
+
+    def draw(network: RandomNetwork, count: int) -> None:
+        drawn.append((network.config.width, count))
+        raise InterruptedError
+
+    monkeypatch.setattr("nnlab.drawn.draw", draw)
+    page = AppTest.from_file(SCRIPT, default_timeout=60)
+    page._bidi_component_manager = components()
+    page.query_params.update({"width": "1024", "depth": "12", "networks": "5"})
+    page = page.switch_page(PAGE).run()
+    assert drawn == [(1024, 1)]
+    assert "Networks of this size take long: 1 of 5 are drawn." in texts(page)
+    monkeypatch.setenv(HOSTED_VARIABLE, "1")
+    page = page.run()
+    assert not page.exception
+    assert len(drawn) == 1
+    (said,) = complaints(page)
+    assert said.startswith("Width: 1024 with depth 12 needs")
+    assert "at most 64 MB" in said
+    assert frames(charts(page)["initial_gradient"])["rows"].empty
+    assert not [table for table in page.dataframe if table.key == "agreement"]
+
+
+def test_the_default_network_is_drawn_twenty_times():
+    assert (DEFAULT.activation, DEFAULT.depth, DEFAULT.width) == ("sigmoid", 10, 100)
+    (choice,) = measured.CHOICES
+    assert (choice.field.name, choice.default) == ("networks", 20)

@@ -1,0 +1,74 @@
+"""The sections on directions and on dead networks, without a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.parts import first_sight
+
+SCRIPT = Path(__file__).parent.parent / "dashboard.py"
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch):
+    monkeypatch.setattr(first_sight, "PAINT_SECONDS", 0.0)
+
+
+def both_sections():
+    from pages.parts import born_dead, drawing, spectrum
+    from pages.parts.address import Address
+
+    address = Address("initialization", *drawing.CHOICES, *born_dead.CHOICES)
+    spectrum.section(address)
+    born_dead.section(address)
+
+
+def visit(**query):
+    page = AppTest.from_function(both_sections, default_timeout=60)
+    page.query_params.update({name: str(value) for name, value in query.items()})
+    return page.run()
+
+
+def texts(page):
+    return " ".join(element.value for element in (*page.markdown, *page.caption))
+
+
+def test_the_page_holds_both_sections():
+    page = AppTest.from_file(SCRIPT, default_timeout=60).switch_page("pages/4_Initialization.py").run()
+    assert not page.exception
+    anchors = [header.anchor for header in page.subheader]
+    assert [anchor for anchor in anchors if anchor in ("spectrum", "born-dead")] == ["spectrum", "born-dead"]
+    assert "probability 0.94" in texts(page)
+    assert page.query_params["dead_depth"] == "10"
+
+
+def test_other_shapes_of_dead_networks():
+    page = visit(depth=3, width=4)
+    assert len(page.get("vega_lite_chart")) == 3
+    page.slider(key="initialization_dead_width").set_value(5).run()
+    page.slider(key="initialization_dead_depth").set_value(40).run()
+    assert not page.exception
+    assert "40 layers deep and 5 wide is born dead with probability 0.72" in texts(page)  # 1 - (31/32)^40
+    assert "chosen above, 3 layers deep and 4 wide, would be born dead with probability 0.18" in texts(page)
+
+
+@pytest.mark.parametrize(
+    ("query", "word", "charts"),
+    [
+        ({"initializer": "zeros"}, "weights are 0", 2),
+        ({"activation": "step", "residual": "true"}, "slope is 0 everywhere", 2),
+        ({"activation": "relu", "gain": "1e200", "depth": 3}, "float64", 2),
+        ({"initializer": "lsuv", "activation": "softplus", "depth": 3}, "LSUV is drawn", 3),
+        ({"width": 1, "depth": 1, "normalization": "batch", "activation": "identity"}, "one hidden layer", 3),
+        ({"width": 1024, "depth": 100}, "needs", 3),
+    ],
+)  # fmt: skip
+def test_no_choice_leaves_a_blank(query, word, charts):
+    page = visit(**query)
+    assert not page.exception
+    assert len(page.get("vega_lite_chart")) == charts
+    if word != "needs":  # the widgets above say what is not allowed; the default is drawn
+        assert word in texts(page)
