@@ -86,6 +86,17 @@ def draw_born_dead(hidden_layers: int, width: int, *, draws: int = 10_000, seed:
     Raises:
         ValueError: a number is no whole number in its range.
     """
+    return draw_born_dead_by_depth(hidden_layers, width, draws=draws, seed=seed)[-1]
+
+
+def draw_born_dead_by_depth(
+    hidden_layers: int, width: int, *, draws: int = 10_000, seed: int = 0
+) -> tuple[Estimate, ...]:
+    """Give the share that is born dead at each depth from 1 on: the same networks, cut after each layer.
+
+    Raises:
+        ValueError: as `draw_born_dead`.
+    """
     _check_whole("hidden_layers", hidden_layers, 1)
     _check_whole("width", width, 1)
     _check_whole("draws", draws, 1)
@@ -97,12 +108,14 @@ def draw_born_dead(hidden_layers: int, width: int, *, draws: int = 10_000, seed:
     at_once = max(1, GROUP // width)
     sizes = [min(at_once, draws - first) for first in range(0, draws, at_once)]
     dead = sum(_count_dead(rng, hidden_layers, width, size) for size in sizes)
-    return _estimate(dead, draws)
+    return tuple(_estimate(int(count), draws) for count in np.atleast_1d(dead))
 
 
-def _count_dead(rng: np.random.Generator, hidden_layers: int, width: int, draws: int) -> int:
+def _count_dead(rng: np.random.Generator, hidden_layers: int, width: int, draws: int) -> np.ndarray:
+    """Count the dead networks after each layer, shape (hidden_layers,)."""
     first = rng.standard_normal((draws, width))
     right, left = np.maximum(first, 0), np.maximum(-first, 0)
+    counts = [_silent_on_both_sides(right, left)]
     for _ in range(hidden_layers - 1):
         # Only the directions matter, so lengths are taken out before they can underflow.
         right, left = _unit(right), _unit(left)
@@ -111,6 +124,11 @@ def _count_dead(rng: np.random.Generator, hidden_layers: int, width: int, draws:
         z, own = rng.standard_normal((2, draws, width))
         other = cosine * z + np.sqrt(np.clip(1 - cosine**2, 0, None)) * own
         right, left = np.maximum(z * alive_right, 0), np.maximum(other * alive_left, 0)
+        counts.append(_silent_on_both_sides(right, left))
+    return np.array(counts)
+
+
+def _silent_on_both_sides(right: np.ndarray, left: np.ndarray) -> int:
     return int(np.sum(~right.any(axis=1) & ~left.any(axis=1)))
 
 
