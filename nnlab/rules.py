@@ -109,6 +109,13 @@ class View:
         """Loss of the record's batch."""
         return self.record.network["loss"]
 
+    @property
+    def is_without_signal(self) -> bool:
+        """Whether no error signal leaves the loss of somebody's model, though there is one."""
+        # nnlab's own training waits for 20 such steps before it says so.
+        is_there = self.run.config is None and math.isfinite(self.loss) and self.loss != 0
+        return is_there and not self.record.layers["delta_norm"].any()
+
     @cached_property
     def blocked_at(self) -> np.ndarray:
         """Where delta or a trainable weight's gradient is 0 or missing and a later layer's is not."""
@@ -204,7 +211,7 @@ def _diverged(view: View) -> Breach | None:
 
 
 def _stalled(view: View) -> Breach | None:
-    if not (view.is_last and view.run.status == "stalled"):
+    if not (view.is_last and (view.run.status == "stalled" or view.is_without_signal)):
         return None
     return Breach("stalled", "severe", -1, "grad_norm", view.record.network["grad_norm"], 0.0)
 

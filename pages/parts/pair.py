@@ -9,9 +9,10 @@ import streamlit as st
 from nnlab.config import FIELDS, ExperimentConfig
 from nnlab.field import Field
 from nnlab.lessons import stored_pair
-from nnlab.trajectory import Trajectory, nearest
+from nnlab.trajectory import Trajectory
 from pages.parts import training
 from pages.parts.address import Address, Choice
+from pages.parts.step_slider import step_slider
 
 MOST_STEPS = FIELDS["steps"].high
 
@@ -41,15 +42,14 @@ def step(address: Address, shown: tuple[Trajectory, ...], name: str, *, live: bo
     steps = sorted({step for trajectory in shown for step in trajectory.steps})
     if live or len(steps) == 1:
         return steps[-1]
-    chosen = st.select_slider(
-        "Step of training shown below",
-        options=steps,
-        value=nearest(steps, address[f"{name}_step"]),
+    return step_slider(
+        address,
+        name,
+        steps,
         key=f"step_{name}_{id(shown[0].run)}",
+        label="Step of training shown below",
         help="Weights are kept at about 40 steps, close together at the start.",
     )
-    address.take(f"{name}_step", None if chosen == steps[-1] else chosen)
-    return int(chosen)
 
 
 def say_difference(

@@ -5,24 +5,22 @@ from __future__ import annotations
 import streamlit as st
 
 from nnlab.config import ExperimentConfig
-from nnlab.jobs import BOARD, Refused, RunJob, is_job_id
+from nnlab.job_board import BOARD
+from nnlab.jobs import NoPlace, Refused, RunJob, is_job_id
 from nnlab.presets import STORED_RUN
-from nnlab.provenance import difference, made_with
 from nnlab.run import Run
 from nnlab.runfile import load_run
-from pages.parts import own_data, view
-from pages.parts.choice import choose, current, without_path
+from pages.parts import begun, fingerprint, own_data, view
+from pages.parts.choice import ARRIVED, current, without_path
+from pages.parts.visitor import visitor
 
 STOP_PATIENCE = 0.4  # seconds
 # A run that ends within half a second is shown whole by the very repaint that Train causes.
 TRAIN_PATIENCE = 0.5
-JOB, BEFORE, ERROR = "job_id", "before", "submit_error"
+JOB, ERROR = "job_id", "submit_error"
 MADE = "made"  # with what the numbers of the link were computed
 FILE = "data"  # the fingerprint of the link's file
-REPLAYED = "replayed"  # the job that stands in for a run that is no longer in memory
-FINGERPRINT = 12  # characters; enough to tell files apart, and short in a link
 COLUMNS = {"target": "another target", "features": "other features"}
-OTHER_FILE = "The run below was made with a file that is not here. Upload it to try the remedy on it."
 KEPT = "kept"  # a run to show that no job stands for
 
 
@@ -34,16 +32,29 @@ def stored_run() -> Run:
 
 def job() -> RunJob | None:
     """Give this visitor's latest job; a reload finds it by the address."""
-    if JOB not in st.session_state:
-        named = st.query_params.get("run", "")
-        st.session_state[JOB] = named if is_job_id(named) else None
-        st.session_state[MADE] = st.query_params.get("made", "")
-        st.session_state[FILE] = st.query_params.get("data", "")[:FINGERPRINT]
+    is_first = JOB not in st.session_state
+    if st.session_state.pop(ARRIVED, False) or is_first:
+        _take_from_link(is_first=is_first)
+    begun.take_over(JOB, _make_latest)
     found = BOARD.get(st.session_state[JOB]) if st.session_state[JOB] else None
     if not isinstance(found, RunJob):
         return None  # never here, forgotten, or a lesson's
-    found.renew()
+    found.renew(visitor())
     return found
+
+
+def _take_from_link(*, is_first: bool) -> None:
+    """Take over the run that a link names; one that names none leaves a visitor's latest run on the page."""
+    named = st.query_params.get("run", "")
+    if is_first:
+        st.session_state[JOB] = named if is_job_id(named) else None
+    elif not is_job_id(named) or named == st.session_state[JOB]:
+        return
+    else:
+        st.session_state[JOB] = named
+        view.begin_anew()
+    st.session_state[MADE] = st.query_params.get("made", "")
+    st.session_state[FILE] = st.query_params.get("data", "")[: fingerprint.CHARACTERS]
 
 
 def job_id() -> str | None:
@@ -52,22 +63,7 @@ def job_id() -> str | None:
     return None if latest is None else latest.id
 
 
-def replay() -> None:
-    """Train again what the address says was trained, where that run is not in memory."""
-    found, lost = job(), st.session_state[JOB]
-    if found is not None or not lost or lost == st.session_state.get(REPLAYED):
-        return
-    st.session_state[REPLAYED] = lost  # where it is refused, not again and again
-    wanted = _new_job(current())
-    same = [found for found in BOARD.jobs() if isinstance(found, RunJob) and _is_same(found, wanted)]
-    if same and same[-1].status == "completed":
-        st.session_state[JOB] = same[-1].id  # somebody opened the same link before
-    else:
-        submit(current())
-    st.session_state[REPLAYED] = st.session_state[JOB]
-
-
-def _new_job(config: ExperimentConfig) -> RunJob:
+def new_job(config: ExperimentConfig) -> RunJob:
     """Give a job for an experiment; on the visitor's own table with its name, and without a path."""
     own = own_data.table()
     if config.dataset != "csv" or own is None:
@@ -80,51 +76,10 @@ def _is_same(found: RunJob, wanted: RunJob) -> bool:
     return found.config == wanted.config and found.data_sha256 == wanted.data_sha256
 
 
-def _fingerprint(run: Run) -> str:
-    """Give the short fingerprint of the file that a run was made with, "" where there was none."""
-    if run.config is None or run.config.dataset != "csv":
-        return ""
-    return str(run.environment.get("dataset_sha256", ""))[:FINGERPRINT]
-
-
-def is_replayed() -> bool:
-    """Whether the run that is shown stands in for one that is no longer in memory."""
-    return job() is not None and st.session_state.get(REPLAYED) == st.session_state[JOB]
-
-
-def otherwise() -> str:
-    """Say how the numbers of the link were computed otherwise than those shown; "" where they were not."""
-    run = shown()
-    if run is None or not is_replayed():
-        return ""
-    if is_of_another_file():
-        return "The link's run was made with another file: its numbers were others."
-    return difference(st.session_state.get(MADE, ""), run.environment)
-
-
-def is_of_another_file() -> bool:
-    """Whether the run that stands in for the link's was made with another file."""
-    run = shown()
-    linked: str = st.session_state.get(FILE, "")
-    return run is not None and is_replayed() and bool(linked) and linked != _fingerprint(run)
-
-
-def of_address() -> dict[str, str]:
-    """Give what the address says of the latest job's run: its id, what computed it, on what file."""
-    latest = job()
-    if latest is None:
-        return {}
-    of_run = "" if latest.run is None else _fingerprint(latest.run)
-    return {"run": latest.id, "made": made(), "data": of_run}
-
-
-def made() -> str:
-    """Give the word for the address that says with what the latest job's run was computed."""
-    latest = job()
-    linked: str = st.session_state.get(MADE, "") if is_replayed() else ""
-    if latest is None or latest.run is None:
-        return linked
-    return linked or made_with(latest.run.environment)
+def completed(wanted: RunJob) -> RunJob | None:
+    """Give the latest job in memory that trained the same, where it came to its end."""
+    same = [found for found in BOARD.jobs() if isinstance(found, RunJob) and _is_same(found, wanted)]
+    return same[-1] if same and same[-1].status == "completed" else None
 
 
 def shown() -> Run | None:
@@ -139,72 +94,81 @@ def shown() -> Run | None:
 
 def train(config: ExperimentConfig | None = None) -> None:
     """Train the chosen or the given experiment; for callbacks."""
-    latest = job()
+    seen, latest = begun.count(JOB), job()
     if latest is not None and latest.is_active:
         return  # a double click
     st.session_state.pop(KEPT, None)
     view.begin_anew()
-    submit(config or current())
+    submit(config or current(), seen)
 
 
-def submit(config: ExperimentConfig) -> None:
-    """Queue a run and make it the visitor's, or say why it cannot be queued."""
+def submit(config: ExperimentConfig, seen: int) -> None:
+    """Queue a run and make it the visitor's, or say why it cannot be queued.
+
+    `seen` is how many were begun when it was decided to begin this one.
+    """
     st.session_state[ERROR] = ""
+    wanted, owner = new_job(config), visitor()
     try:
-        submitted = BOARD.submit(_new_job(config))
-        st.session_state[JOB] = submitted.id
-        submitted.wait_if_quick(TRAIN_PATIENCE)
+        submitted = begun.begin(JOB, seen, lambda: BOARD.submit(wanted, owner))
     except Refused as error:
         st.session_state[ERROR] = str(error)
+        return
+    begun.take_over(JOB, _make_latest)
+    if submitted is not None:
+        submitted.wait_if_quick(TRAIN_PATIENCE)
+
+
+def _make_latest(job_id: str) -> None:
+    st.session_state[JOB] = job_id
+
+
+def beside(config: ExperimentConfig) -> RunJob | None:
+    """Train an experiment beside the visitor's run; None where it cannot be queued, which is said.
+
+    Raises:
+        NoPlace: not now, since the visitor has one waiting.
+    """
+    st.session_state[ERROR] = ""
+    try:
+        wanted = new_job(config)
+        same = completed(wanted)
+        if same is not None:
+            return same
+        submitted = BOARD.submit(wanted, visitor())
+    except NoPlace:
+        raise
+    except Refused as error:
+        st.session_state[ERROR] = str(error)
+        return None
+    submitted.wait_if_quick(TRAIN_PATIENCE)
+    return submitted
+
+
+def find(job_id: str) -> RunJob | None:
+    """Give a job by its id, None where it is no longer in memory; it is watched from now on."""
+    found = BOARD.get(job_id)
+    if not isinstance(found, RunJob):
+        return None
+    found.renew(visitor())
+    return found
+
+
+def show(run: Run) -> None:
+    """Make a run that was shown before the visitor's again; for callbacks."""
+    same = [job for job in BOARD.jobs() if isinstance(job, RunJob) and job.run is run]
+    st.session_state[JOB] = same[0].id if same else None
+    st.session_state[KEPT] = run  # the board may have forgotten its job
 
 
 def stop() -> None:
     """Stop the running job; for callbacks."""
     latest = job()
     if latest is not None:
-        latest.stop()
+        kept = BOARD.leave(latest, visitor())
+        st.session_state[JOB] = kept.id
         # The run ends within a layer's work: this very repaint can then offer Train again.
-        latest.wait(STOP_PATIENCE)
-
-
-def retrain() -> None:
-    """Train the chosen experiment anew, without a comparison; for callbacks."""
-    st.session_state.pop(BEFORE, None)
-    train()
-
-
-def apply_remedy(run: Run, change: dict[str, object]) -> None:
-    """Keep a run as "before", change the experiment and train it; for callbacks."""
-    if run.config is None:
-        return
-    if _fingerprint(run) != _own_fingerprint(run.config):
-        st.session_state[ERROR] = OTHER_FILE
-        return
-    st.session_state[BEFORE] = run
-    choose(run.config.replace(**change))
-    train()
-
-
-def go_back() -> None:
-    """Return to the run before the remedy; for callbacks."""
-    earlier = st.session_state.pop(BEFORE, None)
-    if earlier is None:
-        return
-    choose(earlier.config)
-    same = [job for job in BOARD.jobs() if isinstance(job, RunJob) and job.run is earlier]
-    st.session_state[JOB] = same[0].id if same else None
-    st.session_state[KEPT] = earlier  # the board may have forgotten its job
-
-
-def _own_fingerprint(config: ExperimentConfig) -> str:
-    """Give the short fingerprint of the visitor's table as an experiment uses it, "" where there is none."""
-    if config.dataset != "csv":
-        return ""
-    try:
-        own = own_data.data(config)
-    except ValueError:
-        return ""
-    return "" if own is None else own.sha256[:FINGERPRINT]
+        kept.wait(STOP_PATIENCE)
 
 
 def unlike(run: Run, config: ExperimentConfig) -> str:
@@ -214,7 +178,7 @@ def unlike(run: Run, config: ExperimentConfig) -> str:
     fields = [_in_words(name, value) for name, value in without_path(run.config).differences(config).items()]
     if run.config.dataset != config.dataset:
         fields = [words for words in fields if words not in COLUMNS.values()]
-    elif not fields and _own_fingerprint(config) not in ("", _fingerprint(run)):
+    elif not fields and fingerprint.of_own(config) not in ("", fingerprint.of_run(run)):
         fields = ["another file"]
     if not fields:
         return ""
@@ -229,8 +193,3 @@ def unlike(run: Run, config: ExperimentConfig) -> str:
 def _in_words(name: str, value: str) -> str:
     # What a column is called may be anything, and this becomes Markdown.
     return COLUMNS.get(name, f"{name} {value}")
-
-
-def before() -> Run | None:
-    """Give the run that a remedy was applied to."""
-    return st.session_state.get(BEFORE)

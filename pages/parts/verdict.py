@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from nnlab.advice import ADVICE
 from nnlab.diagnosis import Finding
 from nnlab.explanations import why_healthy
 from nnlab.gaps import general_notes
+from nnlab.healing import leads_back
 from nnlab.remedies import describe
 from nnlab.run import Run
+from pages.parts.choice import without_path
 from pages.parts.plain import plain
-from pages.parts.runs import apply_remedy, before, go_back
+from pages.parts.treatment import apply_remedy, before
 
 STATUS_WORDS = {
     "stopped": "Stopped",
@@ -73,17 +77,17 @@ def _remedy(run: Run, finding: Finding, number: int, *, live: bool, is_of_lab: b
             help="Changes the experiment, trains it with the same data, seed and steps, and shows "
             "before and after.",
         )
+        _expectation(run, finding.remedy)
 
 
-def before_and_after(run: Run) -> None:
-    """Show what a remedy did, with a way back."""
-    earlier = before()
-    if earlier is None or earlier is run or not earlier.records:
+def _expectation(run: Run, change: dict[str, Any]) -> None:
+    """Say what theory expects of a remedy before it is tried, and whether it was tried already."""
+    from nnlab.forecast import expectation, limits  # loads SciPy, which a verdict does without
+
+    if run.config is None:
         return
-    from nnlab.comparison import compare  # loads pandas, which the first paint does without
-
-    with st.container(border=True, key="before_after"):
-        st.markdown("**Before and after**, same data, seed and steps")
-        # A plain table breaks long words of the verdict over lines where a phone is too narrow for them.
-        st.table(compare(earlier, run), hide_index=True)
-        st.button("Back to before", icon=":material/undo:", on_click=go_back, key="back")
+    said = [expectation(run, change), *limits(run.config.replace(**change))]
+    number = leads_back(change, [stage.config for stage in before(run)], without_path(run.config))
+    if number is not None:
+        said.append("This was tried already: it leads back to an earlier experiment of the chain below.")
+    st.caption(plain(" ".join(said)))
