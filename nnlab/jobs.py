@@ -1,38 +1,31 @@
-"""jobs: runs in the background, for pages that come and go. Admission, queue, stop, lease."""
+"""jobs: work in the background, for pages that come and go: what it is, who watches it, how it ends."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
-import logging
-import os
+import copy
 import re
 import secrets
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import OrderedDict, deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Self
 
+from nnlab import courtesy, failure, joblog, lease
 from nnlab.config import ExperimentConfig
 from nnlab.datasets import DATASETS, Data
-from nnlab.run import Run, StepRecord, is_probe_record
+from nnlab.footprint import estimated_bytes, estimated_seconds, kept_bytes, probe_records, together_bytes
+from nnlab.hosting import HOSTED_TIME_LIMIT, is_hosted
+from nnlab.lease import NOBODY, Leases
+from nnlab.run import Run, StepRecord
 from nnlab.trajectory import Plan, Trajectory
 
-log = logging.getLogger(__name__)
-
-MAX_RUNNING = 2  # as many as a shared host has cores
-MAX_QUEUED = 20
-KEEP_FINISHED = 20  # for a reload or a second visitor with the same link; the oldest is forgotten
 # Browsers wake the timers of a hidden tab once a minute, so a shorter lease would stop watched runs.
 LEASE_SECONDS = 120.0
 LOOK_SECONDS = 0.05  # how often a page that waits for a quick run looks how far it is
-HOSTED_TIME_LIMIT = 60.0  # seconds a run may take on a public server
-HOSTED_MEMORY_LIMIT = 64_000_000  # bytes a run may take there
-HOSTED_VARIABLE = "NNLAB_HOSTED"
 
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{12}", re.ASCII)  # as secrets.token_urlsafe(9) makes them
@@ -44,36 +37,15 @@ def is_job_id(text: str) -> bool:
 
 
 class Refused(ValueError):
-    """The job cannot be taken; the message says why and what would be."""
+    """The job cannot be taken; the message says why and what would be, `reason` says why to the log."""
+
+    def __init__(self, message: str, reason: str = "other") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
-def is_hosted() -> bool:
-    """Whether the limits of a public server apply (environment variable NNLAB_HOSTED)."""
-    return os.environ.get(HOSTED_VARIABLE, "") not in ("", "0", "false")
-
-
-def probe_records(config: ExperimentConfig) -> int:
-    """Count the records that take the costly diagnostics too."""
-    count = len(config.recorded_steps)
-    return sum(is_probe_record(number, last=number == count - 1) for number in range(count))
-
-
-def estimated_bytes(config: ExperimentConfig, data: Data | None = None) -> int:
-    """Estimate the memory of a run: weights with optimizer state, activations, the record, a file's data."""
-    # float32: weight, gradient, two moments, one copy
-    weights = 4 * 5 * config.count_weights(0 if data is None else data.ends)
-    # z, h and their gradients of the batch are kept; z and h of the probe set (at most 1,024 examples) and
-    # the float64 copies that one layer's metrics take come on top.
-    activations = 4 * config.width * config.depth * (4 * config.batch_size + 2 * 1024)
-    activations += 4 * 8 * max(config.batch_size, 1024) * config.width
-    # Counts are int32, 340 a layer, and metrics float64.
-    record = (config.depth + 1) * (4 * 340 * probe_records(config) + 8 * 25 * len(config.recorded_steps))
-    # A file's numbers, their copies for torch, and the test split on its way from one layer to the next.
-    examples = 0 if data is None else 2 * data.nbytes + 4 * 2 * len(data.x_test) * config.width
-    return weights + activations + record + examples
-
-
-NO_FILE = "The file is not here any more. Upload it again."
+class NoPlace(Refused):
+    """The job cannot be taken now, since its visitor has one waiting already."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +70,13 @@ class Job(ABC):
     id: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     status: str = "queued"
     error: str = ""
+    notice: str = ""  # why it was stopped, where no visitor asked for that
+    began: float = 0.0
     first_record: float = 0.0
+    seconds_taken: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
-    _renewed: float = field(default_factory=time.monotonic)
+    _leases: Leases = field(default_factory=Leases)
+    _made_at: float = field(default_factory=time.monotonic)
     _changed: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -123,33 +99,97 @@ class Job(ABC):
     def estimated_bytes(self) -> int:
         """The memory it will take."""
 
+    @property
+    @abstractmethod
+    def estimated_seconds(self) -> float:
+        """The time it will take, on a core of its own of the machine that the guess was made for."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """The memory that its records take when it has ended."""
+        return 0
+
+    @property
+    def key(self) -> Hashable:
+        """What is equal where two jobs of a kind come to the same result; None where none of them does."""
+        return None
+
     @abstractmethod
     def _train(self, time_limit: float | None) -> str:
         """Do the work and give its status."""
+
+    @property
+    def kind(self) -> str:
+        """What kind of work it is, in a word for the log."""
+        return type(self).__name__
+
+    @property
+    def ways_to_shrink(self) -> str:
+        """What to do where it would take too much memory."""
+        return "Make depth or width smaller"
 
     @property
     def is_active(self) -> bool:
         """Whether the job waits or runs."""
         return self.status in ("queued", "running")
 
-    def stop(self) -> None:
-        """Ask the job to stop; it does within one layer's work and keeps its records."""
+    def stop(self, notice: str = "") -> None:
+        """Ask the job to stop; it does within one layer's work and keeps its records.
+
+        `notice` says why, where no visitor asked for it.
+        """
+        self.notice = self.notice or notice
         self._stop.set()
         if self.status == "queued":
             self.status = "stopped"
             self._changed.set()
 
-    def renew(self) -> None:
+    def renew(self, owner: str = NOBODY) -> None:
         """Say that somebody is still watching."""
-        self._renewed = time.monotonic()
+        self._leases.renew(owner)
+
+    def leave(self, owner: str) -> None:
+        """Say that somebody watches no more; the job stops where nobody else does."""
+        self._leases.end(owner)
+        if not self.owners:
+            self.stop()
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """Who watches it."""
+        return self._leases.owners(LEASE_SECONDS)
+
+    def was_watched_by(self, owner: str) -> bool:
+        """Whether somebody watches it or did."""
+        return self._leases.knew(owner)
+
+    @property
+    def last_watched(self) -> float:
+        """When anybody last watched it, by the clock of `lease`."""
+        return self._leases.latest
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop.is_set()
 
     def is_set(self) -> bool:
         """Whether the job must stop: asked to, or nobody has watched for LEASE_SECONDS."""
-        return self._stop.is_set() or time.monotonic() - self._renewed > LEASE_SECONDS
+        return self._stop.is_set() or lease.now() - self._leases.latest > LEASE_SECONDS
+
+    def parted(self) -> Self:
+        """Give what a visitor keeps who leaves while others go on watching: a job of its own, at its end."""
+        own = copy.copy(self)
+        own.id, own.status = secrets.token_urlsafe(9), "stopped"
+        own._stop, own._changed, own._leases = threading.Event(), threading.Event(), Leases()
+        own._stop.set()
+        own._changed.set()
+        return own
 
     def wait(self, timeout: float) -> bool:
         """Wait until the job has ended; tell whether it has."""
-        return self._changed.wait(timeout)
+        with courtesy.waiting():
+            return self._changed.wait(timeout)
 
     def wait_if_quick(self, patience: float) -> bool:
         """Wait until the job has ended, if it will within `patience` seconds; tell whether it has."""
@@ -165,28 +205,44 @@ class Job(ABC):
     def progress(self) -> Progress:
         """How far the job is."""
         # Counted from the first record on: loading torch is no training.
-        elapsed = time.monotonic() - self.first_record if self.first_record else 0.0
+        elapsed = lease.now() - self.first_record if self.first_record else 0.0
         done = self.steps_done
         speed = done / elapsed if elapsed > 0 else 0.0
         left = (self.steps - done) / speed if speed > 0 else None
         return Progress(done, self.steps, speed, left)
 
     def _mark_first_record(self) -> None:
-        self.first_record = self.first_record or time.monotonic()
+        self.first_record = self.first_record or lease.now()
 
     def execute(self) -> None:
-        """Train; called once, by a worker."""
+        """Train, and tell the log; called once, by a worker."""
+        begun = time.monotonic()
+        joblog.started(self.id, self.kind, begun - self._made_at)
+        self._execute()
+        joblog.ended(self.id, self.kind, self.status, time.monotonic() - begun, self.steps_done)
+
+    def _execute(self) -> None:
         if self.status != "queued" or self.is_set():
             self.status = "stopped"
             return
-        self.status = "running"
+        self.status, self.began = "running", lease.now()
         try:
             self.status = self._train(HOSTED_TIME_LIMIT if is_hosted() else None)
-        except ValueError as error:
-            self.error, self.status = str(error), "failed"
-        except Exception as error:
-            log.exception("job %s failed", self.id)
-            self.error, self.status = f"{type(error).__name__}: {error}", "failed"
+        except BaseException as error:  # whatever it is, what has ended must not say that it runs
+            self.fail(error)
+        self.seconds_taken = lease.now() - (self.first_record or self.began)
+
+    def fail(self, error: BaseException) -> None:
+        """End it with words for what went wrong."""
+        said = failure.UNKNOWN
+        with contextlib.suppress(BaseException):  # where memory is out, this may need more of it
+            self._end_records("failed")
+            said = failure.words(error, self.kind)
+        self.error, self.status = said, "failed"
+
+    def _end_records(self, status: str) -> None:
+        """Give what is recorded so far, and would say that it runs, a status."""
+        return
 
 
 @dataclass(kw_only=True)
@@ -221,9 +277,34 @@ class RunJob(Job):
         """The memory it will take."""
         return estimated_bytes(self.config, self.data)
 
+    @cached_property
+    def estimated_seconds(self) -> float:
+        """The time it will take."""
+        return estimated_seconds(self.config)
+
+    @property
+    def kept_bytes(self) -> int:
+        """The memory that its records take when it has ended."""
+        return kept_bytes(self.config) if self.run is not None else 0
+
+    @property
+    def key(self) -> Hashable:
+        """The experiment and the data: they are all that a run depends on."""
+        return self.config, self.data_sha256
+
+    def parted(self) -> Self:
+        """Give what a visitor keeps who leaves while others go on watching."""
+        own = super().parted()
+        own.data = None
+        own.run = None if own.run is None else replace(own.run, status="stopped")
+        return own
+
     def _on_record(self, run: Run, record: StepRecord) -> None:
         self._mark_first_record()
         self.run = run
+
+    def _end_records(self, status: str) -> None:
+        self.run = None if self.run is None else replace(self.run, status=status)
 
     def _train(self, time_limit: float | None) -> str:
         # torch loads here, in the worker, so that pages are drawn without it.
@@ -231,9 +312,17 @@ class RunJob(Job):
 
         own = {} if self.data is None else {"data": self.data}
         try:
-            self.run = train(self.config, on_record=self._on_record, stop=self, time_limit=time_limit, **own)
+            self.run = train(
+                self.config,
+                on_record=self._on_record,
+                stop=courtesy.Courteous(self),
+                time_limit=time_limit,
+                **own,
+            )
         finally:
             self.data = None  # up to ten MB, which nobody needs any more
+        if self.notice:
+            self.run = replace(self.run, notes=(*self.run.notes, self.notice))
         return self.run.status
 
 
@@ -262,8 +351,45 @@ class GroupJob(Job):
     @property
     def estimated_bytes(self) -> int:
         """The memory it will take, kept weights included."""
-        kept = sum(4 * probe_records(plan.config) * plan.config.weight_count for plan in self.plans)
-        return kept + sum(estimated_bytes(plan.config, plan.data) for plan in self.plans)
+        return self._weight_bytes + together_bytes([(plan.config, plan.data) for plan in self.plans])
+
+    @property
+    def _weight_bytes(self) -> int:
+        """The memory of the weights at every probe record."""
+        return sum(4 * probe_records(plan.config) * plan.config.weight_count for plan in self.plans)
+
+    @cached_property
+    def estimated_seconds(self) -> float:
+        """The time it will take."""
+        return sum(estimated_seconds(plan.config) for plan in self.plans)
+
+    @property
+    def kept_bytes(self) -> int:
+        """The memory that its records take when it has ended."""
+        return self._weight_bytes + sum(kept_bytes(plan.config) for plan in self.plans)
+
+    @property
+    def key(self) -> Hashable:
+        """The plans, with the data they bring."""
+        return tuple(
+            (plan.config, plan.bias, "" if plan.data is None else plan.data.sha256) for plan in self.plans
+        )
+
+    def parted(self) -> Self:
+        """Give what a visitor keeps who leaves while others go on watching."""
+        own = super().parted()
+        own.trajectories = tuple(
+            replace(known, run=replace(known.run, status="stopped")) for known in own.trajectories
+        )
+        return own
+
+    def _end_records(self, status: str) -> None:
+        self.trajectories = tuple(
+            replace(trajectory, run=replace(trajectory.run, status=status))
+            if trajectory.run.status == "running"
+            else trajectory
+            for trajectory in self.trajectories
+        )
 
     def _on_progress(self, trajectories: Sequence[Trajectory]) -> None:
         self._mark_first_record()
@@ -273,123 +399,7 @@ class GroupJob(Job):
         from nnlab.trainer import train_together
 
         self.trajectories = train_together(
-            self.plans, on_progress=self._on_progress, stop=self, time_limit=time_limit
+            self.plans, on_progress=self._on_progress, stop=courtesy.Courteous(self), time_limit=time_limit
         )
         statuses = {trajectory.run.status for trajectory in self.trajectories}
         return next((s for s in ("stopped", "timed_out") if s in statuses), "completed")
-
-
-AnyJob = TypeVar("AnyJob", bound=Job)
-
-
-class JobBoard:
-    """All jobs of a process: a few run, some wait, the latest finished ones are kept."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Condition()
-        self._queue: deque[Job] = deque()
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._workers = 0
-
-    def submit(self, job: AnyJob) -> AnyJob:
-        """Queue a job and give it back.
-
-        Raises:
-            Refused: the queue is full, the job is too large for a public server, or its data are missing.
-        """
-        if job.needs_file:
-            raise Refused(NO_FILE)
-        if is_hosted() and job.estimated_bytes > HOSTED_MEMORY_LIMIT:
-            raise Refused(
-                f"This run would take about {job.estimated_bytes / 1e6:.0f} MB; here at most "
-                f"{HOSTED_MEMORY_LIMIT / 1e6:.0f} MB are allowed. Make depth or width smaller, or run "
-                "nnlab on your own machine."
-            )
-        with self._lock:
-            if len(self._waiting()) >= MAX_QUEUED:
-                raise Refused(
-                    f"{MAX_QUEUED} runs are waiting already, which is all that fit. Try again in a minute."
-                )
-            self._jobs[job.id] = job
-            self._queue.append(job)
-            self._forget_oldest()
-            if self._workers < MAX_RUNNING:
-                self._workers += 1
-                threading.Thread(target=self._work, name="nnlab-run", daemon=True).start()
-        return job
-
-    def get(self, job_id: str) -> Job | None:
-        """Give a job by its id, None if it was never here or is forgotten."""
-        with self._lock:
-            return self._jobs.get(job_id)
-
-    def jobs(self) -> list[Job]:
-        """List the jobs in memory, oldest first."""
-        with self._lock:
-            return list(self._jobs.values())
-
-    def position(self, job: Job) -> int:
-        """Give a waiting job's place in the queue from 1, 0 if it does not wait."""
-        with self._lock:
-            waiting = self._waiting()
-            return waiting.index(job) + 1 if job in waiting else 0
-
-    def _waiting(self) -> list[Job]:
-        # One that nobody waits for any more takes no place from those who do.
-        return [job for job in self._queue if job.is_active and not job.is_set()]
-
-    def _forget_oldest(self) -> None:
-        finished = [job for job in self._jobs.values() if not job.is_active]
-        for job in finished[: max(0, len(finished) - KEEP_FINISHED)]:
-            del self._jobs[job.id]
-
-    def _work(self) -> None:
-        """Run jobs until none is waiting."""
-        while True:
-            with self._lock:
-                if not self._queue:
-                    self._workers -= 1
-                    return
-                job = self._queue.popleft()
-            job.execute()
-            job._changed.set()
-            give_memory_back()
-
-
-def give_memory_back() -> None:
-    """Return what the C library keeps of freed memory to the system: 20 to 40 MB after a run.
-
-    Only glibc keeps that much, and only glibc can be asked.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-BOARD = JobBoard()
-
-# Importing torch holds the interpreter for a second: not while the first page is being drawn.
-WARM_UP_DELAY = 3.0
-
-_warm_lock = threading.Lock()
-_warming: list[threading.Timer] = []
-
-
-def warm_up() -> None:
-    """Import torch and the trainer in the background, once: the first Train then starts at once."""
-    with _warm_lock:
-        if _warming:
-            return
-        timer = threading.Timer(WARM_UP_DELAY, _import_trainer)
-        timer.daemon = True
-        _warming.append(timer)
-        timer.start()
-
-
-def _import_trainer() -> None:
-    import nnlab.trainer
-
-    log.debug("loaded %s", nnlab.trainer.__name__)
-    # What is imported stays: full collections, which hold up training and pages for a fifth of a second
-    # while they walk all of torch, pass over it from now on.
-    gc.freeze()
-    give_memory_back()

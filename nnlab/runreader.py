@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from nnlab.alignment import aligned, grows_into
 from nnlab.run import STATUSES, LayerInfo, Run, StepRecord
 from nnlab.runheader import Header, RunFileError, read_header, read_layers, read_texts
-from nnlab.runline import MAX_LINE_BYTES, parse_line, unknown_keys, whole_number
+from nnlab.runline import MAX_LINE_BYTES, count_parts, parse_line, unknown_keys, whole_number
 from nnlab.runrecord import read_record
 
 # Layers that come late make every record before them longer. A small file that would fill the memory so is
 # refused: beyond both of these, in layers of all records together.
 MAX_SPREAD, MAX_SPREAD_RATIO = 500_000, 4
+# What is kept unread of all records together, in lists, objects and texts of some 80 bytes: 5 MB of "{},"
+# would be 120 MB.
+MAX_UNREAD_PARTS = 200_000
 _UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
@@ -48,6 +52,7 @@ class RunReader:
         self._end_notes: tuple[str, ...] = ()
         self._count: int | None = None
         self._damaged = self._repeated = 0
+        self._unread_parts = 0
 
     @property
     def has_header(self) -> bool:
@@ -82,6 +87,9 @@ class RunReader:
         if whole_number(line.get("layout", 0), "layout") != self._layout:
             raise ValueError("the layers of this record are not known")
         record = read_record(line, self._layouts[-1])
+        self._unread_parts += count_parts(dict(record.extras))
+        if self._unread_parts > MAX_UNREAD_PARTS:
+            record = replace(record, extras={})
         self._repeated += record.step in self._records
         self._records[record.step] = (record, len(self._layouts) - 1)  # the last one counts
 
@@ -146,6 +154,8 @@ class RunReader:
             notes.append("the last line was cut off and left out")
         if self._repeated:
             notes.append(f"{self._repeated} steps were there twice; the last record counts")
+        if self._unread_parts > MAX_UNREAD_PARTS:
+            notes.append("what a newer nnlab wrote besides is too much to be kept")
         missing = (self._count or 0) - len(self._records) - self._repeated - self._damaged
         if missing > 0:
             notes.append(f"{missing} records are missing from the file")

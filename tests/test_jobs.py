@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -10,25 +11,20 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from waiting import wait_until
 
 import nnlab.trainer
-from nnlab import jobs
+from nnlab import failure, footprint, hosting, job_board, jobs, memory
 from nnlab.config import ExperimentConfig
 from nnlab.datasets import Data, prepare
-from nnlab.jobs import GroupJob, JobBoard, Refused, RunJob
-from nnlab.trajectory import Plan
+from nnlab.job_board import JobBoard
+from nnlab.jobs import GroupJob, Refused, RunJob
+from nnlab.trajectory import Plan, Trajectory
 
 PATIENCE = 30.0  # seconds; far more than anything here takes
 SHORT = ExperimentConfig(dataset="iris", depth=2, width=4, batch_size=16, steps=5)
 ENDLESS = SHORT.replace(steps=20_000, record_every=1)  # minutes, so never over by itself
-MEGABYTES = jobs.HOSTED_MEMORY_LIMIT // 1_000_000
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
+MEGABYTES = job_board.HOSTED_MEMORY_LIMIT // 1_000_000
 
 
 def has_records(job: RunJob) -> bool:
@@ -43,12 +39,12 @@ def started(board: JobBoard, config: ExperimentConfig = ENDLESS) -> RunJob:
 
 @pytest.fixture(autouse=True)
 def _not_hosted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(jobs.HOSTED_VARIABLE, raising=False)
+    monkeypatch.delenv(hosting.HOSTED_VARIABLE, raising=False)
 
 
 @pytest.fixture
 def hosted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(jobs.HOSTED_VARIABLE, "1")
+    monkeypatch.setenv(hosting.HOSTED_VARIABLE, "1")
 
 
 @pytest.fixture
@@ -65,7 +61,7 @@ def board() -> Iterator[JobBoard]:
 @pytest.fixture
 def busy(board: JobBoard) -> list[RunJob]:
     """Fill every place at which a run can be trained."""
-    return [started(board) for _ in range(jobs.MAX_RUNNING)]
+    return [started(board) for _ in range(job_board.MAX_RUNNING)]
 
 
 @pytest.fixture
@@ -109,7 +105,7 @@ def test_training_happens_in_a_daemon_thread_that_cannot_keep_the_process_alive(
     board: JobBoard, busy: list[RunJob]
 ) -> None:
     workers = [thread for thread in threading.enumerate() if thread.name == "nnlab-run"]
-    assert len(workers) >= jobs.MAX_RUNNING
+    assert len(workers) >= job_board.MAX_RUNNING
     assert all(worker.daemon for worker in workers)
 
 
@@ -171,7 +167,7 @@ def test_an_id_that_never_was_gives_none(board: JobBoard) -> None:
 
 def test_no_more_runs_than_places_are_trained_at_once(board: JobBoard, busy: list[RunJob]) -> None:
     waiting = board.submit(RunJob(config=SHORT))
-    assert [job.status for job in busy] == ["running"] * jobs.MAX_RUNNING
+    assert [job.status for job in busy] == ["running"] * job_board.MAX_RUNNING
     assert waiting.status == "queued"
     assert not waiting.wait(0.2)
 
@@ -182,7 +178,7 @@ def test_waiting_jobs_have_places_from_one(board: JobBoard, busy: list[RunJob]) 
 
 
 def test_a_running_job_has_place_zero(board: JobBoard, busy: list[RunJob]) -> None:
-    assert [board.position(job) for job in busy] == [0] * jobs.MAX_RUNNING
+    assert [board.position(job) for job in busy] == [0] * job_board.MAX_RUNNING
 
 
 def test_the_queue_moves_up_when_a_run_ends(board: JobBoard, busy: list[RunJob]) -> None:
@@ -213,7 +209,7 @@ def test_a_job_that_is_stopped_while_it_waits_is_never_trained(
 def test_a_full_queue_refuses_with_its_length(
     board: JobBoard, busy: list[RunJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "MAX_QUEUED", 2)
+    monkeypatch.setattr(job_board, "MAX_QUEUED", 2)
     for _ in range(2):
         board.submit(RunJob(config=SHORT))
     with pytest.raises(Refused, match=r"^2 runs are waiting already, which is all that fit\. Try again"):
@@ -223,7 +219,7 @@ def test_a_full_queue_refuses_with_its_length(
 def test_a_refused_job_leaves_no_trace(
     board: JobBoard, busy: list[RunJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "MAX_QUEUED", 0)
+    monkeypatch.setattr(job_board, "MAX_QUEUED", 0)
     with pytest.raises(Refused):
         board.submit(RunJob(config=SHORT))
     assert board.jobs() == busy
@@ -232,7 +228,7 @@ def test_a_refused_job_leaves_no_trace(
 def test_a_full_queue_takes_jobs_again_once_it_has_moved(
     board: JobBoard, busy: list[RunJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "MAX_QUEUED", 1)
+    monkeypatch.setattr(job_board, "MAX_QUEUED", 1)
     waiting = board.submit(RunJob(config=SHORT))
     busy[0].stop()
     assert waiting.wait(PATIENCE)
@@ -322,7 +318,7 @@ def test_a_job_that_nobody_waits_for_is_not_trained(
 
 
 def test_the_oldest_finished_jobs_are_forgotten(board: JobBoard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "KEEP_FINISHED", 2)
+    monkeypatch.setattr(job_board, "KEEP_FINISHED", 2)
     done = []
     for seed in range(4):
         done.append(board.submit(RunJob(config=SHORT.replace(seed=seed))))
@@ -335,7 +331,7 @@ def test_the_oldest_finished_jobs_are_forgotten(board: JobBoard, monkeypatch: py
 def test_active_jobs_are_never_forgotten(
     board: JobBoard, busy: list[RunJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "KEEP_FINISHED", 0)
+    monkeypatch.setattr(job_board, "KEEP_FINISHED", 0)
     waiting = [board.submit(RunJob(config=SHORT)) for _ in range(3)]
     assert board.jobs() == [*busy, *waiting]
 
@@ -349,7 +345,8 @@ def test_a_failed_job_keeps_the_message_and_no_traceback(
     monkeypatch.setattr(nnlab.trainer, "train", broken(RuntimeError("out of luck")))
     job = board.submit(RunJob(config=SHORT))
     assert job.wait(PATIENCE)
-    assert (job.status, job.error) == ("failed", "RuntimeError: out of luck")
+    assert job.status == "failed"
+    assert re.fullmatch(rf"{failure.UNKNOWN} \(error [0-9a-f]{{8}}\)", job.error)
 
 
 def test_bad_input_found_by_the_worker_is_said_in_its_own_words(
@@ -383,6 +380,75 @@ def test_a_failure_halfway_keeps_the_records_so_far(board: JobBoard, monkeypatch
     assert job.wait(PATIENCE)
     assert job.status == "failed"
     assert len(job.run.records) == SHORT.steps + 1
+    assert job.run.status == "failed"  # and the file of it, and the report
+
+
+def test_the_networks_of_a_failed_group_say_that_they_failed(
+    board: JobBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train_together(plans: object, on_progress: Callable[..., None], **options: object) -> None:
+        ended = nnlab.train(SHORT)
+        on_progress([Trajectory(run, {}) for run in (ended, ended.until(2))])
+        raise RuntimeError("the power went out")
+
+    monkeypatch.setattr(nnlab.trainer, "train_together", train_together)
+    job = board.submit(GroupJob(plans=(Plan(SHORT), Plan(SHORT))))
+    assert job.wait(PATIENCE)
+    assert [trajectory.run.status for trajectory in job.trajectories] == ["completed", "failed"]
+    assert [len(trajectory.run.records) for trajectory in job.trajectories] == [6, 3]
+
+
+@pytest.mark.parametrize("place", ["nnlab.failure.words", "nnlab.joblog.ended", "nnlab.joblog.started"])
+def test_whatever_goes_wrong_around_a_job_it_ends_and_the_worker_goes_on(
+    place: str, board: JobBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nnlab.trainer, "train", broken(MemoryError()))
+        patch.setattr(place, fail)
+        job = board.submit(RunJob(config=SHORT))
+        assert job.wait(PATIENCE)
+        wait_until(lambda: board._workers == 0)
+    assert (job.is_active, bool(job.error)) == (False, True)
+    after = [
+        board.submit(RunJob(config=SHORT.replace(seed=seed))) for seed in range(job_board.MAX_RUNNING + 1)
+    ]
+    assert all(job.wait(PATIENCE) for job in after)
+    assert {job.status for job in after} == {"completed"}
+
+
+def test_where_no_thread_can_be_started_a_job_is_refused_and_the_next_one_is_not(
+    board: JobBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(Refused, match="no room"):
+            board.submit(RunJob(config=SHORT))
+    assert board.jobs() == []
+    job = board.submit(RunJob(config=SHORT))
+    assert job.wait(PATIENCE)
+    assert job.status == "completed"
+
+
+def test_a_job_that_another_worker_will_take_is_not_refused_for_want_of_a_thread(
+    board: JobBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = started(board)
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        job = board.submit(RunJob(config=SHORT))
+    running.stop()
+    assert job.wait(PATIENCE)
+    assert job.status == "completed"
 
 
 # A public server
@@ -392,18 +458,18 @@ def test_a_failure_halfway_keeps_the_records_so_far(board: JobBoard, monkeypatch
 def test_the_environment_variable_says_whether_the_server_is_public(
     value: str, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(jobs.HOSTED_VARIABLE, value)
-    assert jobs.is_hosted() is expected
+    monkeypatch.setenv(hosting.HOSTED_VARIABLE, value)
+    assert hosting.is_hosted() is expected
 
 
 def test_without_the_variable_the_server_is_private() -> None:
-    assert jobs.is_hosted() is False
+    assert hosting.is_hosted() is False
 
 
 @pytest.mark.usefixtures("hosted")
 def test_a_public_server_refuses_a_run_that_needs_too_much_memory(board: JobBoard) -> None:
     big = ExperimentConfig(depth=20, width=512)
-    needed = f"{jobs.estimated_bytes(big) / 1e6:.0f}"
+    needed = f"{footprint.estimated_bytes(big) / 1e6:.0f}"
     words = rf"^This run would take about {needed} MB; here at most {MEGABYTES} MB are allowed\. Make depth"
     with pytest.raises(Refused, match=words):
         board.submit(RunJob(config=big))
@@ -422,7 +488,7 @@ def test_a_public_server_takes_the_default_experiment(board: JobBoard) -> None:
 @pytest.mark.parametrize("change", [{"depth": 12}, {"width": 128}, {"batch_size": 2048}])
 def test_larger_networks_are_estimated_to_take_more_memory(change: dict[str, int]) -> None:
     config = ExperimentConfig()
-    assert jobs.estimated_bytes(config.replace(**change)) > jobs.estimated_bytes(config)
+    assert footprint.estimated_bytes(config.replace(**change)) > footprint.estimated_bytes(config)
 
 
 @pytest.mark.usefixtures("hosted")
@@ -474,9 +540,8 @@ def test_a_job_that_would_open_a_file_of_the_server_is_refused(board: JobBoard) 
 
 
 def test_own_data_are_counted_in_the_memory_of_a_run() -> None:
-    bare = jobs.estimated_bytes(OWN)
-    small, long, broad = (jobs.estimated_bytes(OWN, table(*s)) for s in ((40, 2), (4000, 2), (40, 200)))
-    assert bare < small < min(long, broad)
+    small, long, broad = (footprint.estimated_bytes(OWN, table(*s)) for s in ((40, 2), (4000, 2), (40, 200)))
+    assert small < min(long, broad)
     assert long - small >= 2 * (table(4000).nbytes - table(40).nbytes)
 
 
@@ -539,7 +604,7 @@ def test_a_group_runs_out_of_time_on_a_public_server(
 
 def test_a_group_too_large_for_a_public_server_is_refused(board: JobBoard, hosted: None) -> None:
     wide = ExperimentConfig(depth=4, width=256)
-    assert RunJob(config=wide).estimated_bytes < jobs.HOSTED_MEMORY_LIMIT
+    assert RunJob(config=wide).estimated_bytes < job_board.HOSTED_MEMORY_LIMIT
     with pytest.raises(Refused, match=f"{MEGABYTES} MB"):
         board.submit(GroupJob(plans=(Plan(wide),) * 10))
 
@@ -567,19 +632,19 @@ def test_a_job_of_which_nothing_is_known_is_waited_for_with_patience(board: JobB
 
 
 def test_memory_can_be_given_back_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs.give_memory_back()
+    memory.give_memory_back()
 
     def no_library(name: object) -> object:
         raise OSError("no C library of this name")
 
-    monkeypatch.setattr(jobs.ctypes, "CDLL", no_library)
-    jobs.give_memory_back()
+    monkeypatch.setattr(memory.ctypes, "CDLL", no_library)
+    memory.give_memory_back()
 
 
 def test_warming_up_loads_torch_and_neither_scikit_learn_nor_a_compiler() -> None:
     code = (
-        "import sys, nnlab.jobs\n"
-        "nnlab.jobs._import_trainer()\n"
+        "import sys, nnlab.warm_up\n"
+        "nnlab.warm_up._import_trainer()\n"
         "assert 'nnlab.trainer' in sys.modules\n"
         "sys.exit(bool({'sklearn', 'scipy', 'sympy', 'torch._dynamo'} & set(sys.modules)))"
     )

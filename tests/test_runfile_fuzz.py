@@ -19,6 +19,7 @@ import pytest
 from test_alignment import layers_of
 from test_runwriter import record_at, run_of
 
+from benchmarks.fuzz_cases import damaged
 from nnlab.alignment import aligned
 from nnlab.layer_table import layer_table
 from nnlab.run import Run, StepRecord
@@ -27,7 +28,7 @@ from nnlab.runheader import layers_content
 from nnlab.runline import to_line
 from nnlab.runrecord import record_content
 
-FILES = 500  # a round
+FILES = 100  # a round
 GROWTH = ("ab", "ab", "axb", "axb")
 HEADER, LATE, END = 0, 3, 6  # the lines that are no records
 NOTE_WORDS = ("cut off", "damaged", "missing", "twice")
@@ -57,29 +58,9 @@ def lines() -> tuple[bytes, ...]:
 
 
 def _damaged(draw: random.Random) -> bytes:
-    """Damage the file somewhere, as disks, editors and careless programs do."""
+    """Damage the file: bytes of it, or its lines."""
     content = b"".join(lines())
-    for _ in range(draw.choice((1, 1, 2, 5))):
-        start = draw.randrange(len(content) + 1)
-        end = min(len(content), start + draw.choice((1, 1, 2, 30, 3000)))
-        kind = draw.randrange(8)
-        if kind == 0:
-            content = content[:start]
-        elif kind == 1:
-            content = content[:start] + content[end:]
-        elif kind == 2:
-            content = content[:end] + content[start:]
-        elif kind == 3:
-            content = content[:start] + draw.randbytes(end - start) + content[end:]
-        elif kind == 4:
-            content = content[:start] + draw.choice(PIECES) + content[start:]
-        elif kind == 5:
-            content = content[:start] + bytes([draw.randrange(256)]) + content[start + 1 :]
-        else:
-            content = _shuffled(content, draw)
-        if not content:
-            break
-    return content
+    return damaged(content, draw, PIECES) if draw.randrange(4) else _shuffled(content, draw)
 
 
 PIECES = (
@@ -283,3 +264,36 @@ def test_a_grown_file_cut_anywhere_about_its_line_of_layers_gives_a_prefix() -> 
         assert all(_are_originals(run))
         assert run.layers == layers_of(GROWTH[2 if size >= end - 1 else 0])
         assert run.status == "interrupted"
+
+
+def _with_crc(text: bytes) -> bytes:
+    """Give a line whose checksum is right, of text that no encoder would write in its time."""
+    return text[:-1] + b',"crc":%d}\n' % zlib.crc32(text)
+
+
+@pytest.mark.parametrize("part", [b"{}", b"[]", b'"ab"'])
+def test_a_line_of_many_small_parts_is_damaged_before_it_is_read(part: bytes) -> None:
+    """As objects, 3.6 MB of "{}," were 72 MB for as long as the run was there."""
+    bomb = b'"x":[' + b",".join([part] * 250_000) + b"]}"
+    record = lines()[1].rpartition(b',"crc":')[0]
+    run = parse_run(lines()[0] + _with_crc(record + b"," + bomb) + lines()[2], "run.jsonl")
+    assert (run.steps.tolist(), run.notes) == ([1], ("1 damaged records were skipped",))
+
+
+def test_what_a_newer_version_wrote_is_kept_up_to_a_limit_for_all_records_together() -> None:
+    record = json.loads(lines()[2].rpartition(b',"crc":')[0] + b"}")
+
+    def text(step: int, parts: int) -> bytes:
+        return to_line({**record, "step": step, "new": [[]] * parts})
+
+    few = parse_run(lines()[0] + b"".join(text(step, 10) for step in range(4)), "run.jsonl")
+    assert [r.extras for r in few.records] == [{"new": [[]] * 10}] * 4
+    many = parse_run(lines()[0] + b"".join(text(step, 90_000) for step in range(4)), "run.jsonl")
+    assert [len(r.extras) for r in many.records] == [1, 1, 0, 0]
+    assert many.notes == ("what a newer nnlab wrote besides is too much to be kept",)
+
+
+def test_a_deep_line_is_damaged_and_nothing_else() -> None:
+    deep = _with_crc(b'{"k":"record","x":' + b"[" * 90_000 + b"]" * 90_000 + b"}")
+    run = parse_run(lines()[0] + deep + lines()[1], "run.jsonl")
+    assert (run.steps.tolist(), run.notes) == ([0], ("1 damaged records were skipped",))
