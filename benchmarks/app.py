@@ -174,7 +174,7 @@ def live(browser: Any, address: str) -> dict[str, float]:
 def without_page() -> float:
     """Give the steps a second of the same run when nobody looks."""
     code = (
-        "import nnlab, time, threading; from nnlab.jobs import BOARD, RunJob;"
+        "import nnlab, time, threading; from nnlab.job_board import BOARD; from nnlab.jobs import RunJob;"
         f"c = nnlab.ExperimentConfig.from_query(dict(p.split('=') for p in '{LIVE_LINK[1:]}'.split('&')))[0];"
         "j = BOARD.submit(RunJob(config=c)); d = time.monotonic() + 60\n"
         "while j.progress.step < 200 and time.monotonic() < d: time.sleep(.01)\n"

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nnlab import member, trainer
+from nnlab import member, training
 from nnlab.config import ExperimentConfig
 from nnlab.datasets import Data
 from nnlab.model import build_model
@@ -100,15 +100,15 @@ def products(config: ExperimentConfig) -> Iterator[None]:
             torch.mm(rows[layer].t(), rows[layer + 1], out=grads[layer])
             if layer:
                 torch.mm(rows[layer + 1], weights[layer].t(), out=rows[layer])
-        for layer in rows:
-            layer.fill_(0.5)  # so that nothing overflows, which would be slower
+        for row in rows:
+            row.fill_(0.5)  # so that nothing overflows, which would be slower
         yield
 
 
 def recorded(config: ExperimentConfig, data: Data, seeds: Sequence[int] = (0,)) -> Iterator[int]:
     """Train by nnlab, a step of all seeds at a time."""
     members = [member.begin(Plan(config.replace(seed=seed), data)) for seed in seeds]
-    return trainer.Training(members, threading.Event(), float("inf")).walk()
+    return training.Training(members, threading.Event(), float("inf")).walk()
 
 
 @contextmanager

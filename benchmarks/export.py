@@ -9,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import vl_convert
 
 import nnlab
 from benchmarks.ratios import save, show
-from nnlab import export, printout, report
+from nnlab import export, fonts, printout, report
 from nnlab.charts import CHARTS, draw
 from nnlab.folder import to_zip, write_folder
 from nnlab.presets import PRESETS
@@ -43,7 +44,7 @@ def main(rounds: int) -> None:
     config = PRESETS["Sigmoid tower"].config.replace(steps=RECORDS - 1, record_every=1)
     run = nnlab.train(config)
     rows: list[dict[str, Any]] = [{"figure": "memory before, MB", "value": resident_megabytes()}]
-    export.fonts.register()
+    fonts.register()
     charts = [draw(name, run, RECORDS - 1, "light") for name in CHARTS]
     drawn = [chart for chart in charts if not chart.is_empty]
     for chart in drawn:
@@ -52,8 +53,8 @@ def main(rounds: int) -> None:
     for _ in range(rounds):
         for chart in drawn:
             spec = export.standalone_spec(chart, run.caption)
-            floor.append(seconds(lambda spec=spec: vl_convert.vegalite_to_svg(spec)))
-            ours.append(seconds(lambda chart=chart: export.to_svg(chart, run.caption)))
+            floor.append(seconds(partial(vl_convert.vegalite_to_svg, spec)))
+            ours.append(seconds(partial(export.to_svg, chart, run.caption)))
     rows += [
         {"figure": "a chart to SVG, s: median", "value": round(statistics.median(ours), 3)},
         {"figure": "a chart to SVG, s: slowest", "value": round(max(ours), 3)},

@@ -16,6 +16,7 @@ PAGES = {
     "Activation_functions": "What shapes are there",
     "Why_nonlinearity": "Multiplied out, they are one matrix",
     "Lighter_sevens": "Is a network with sigmoid",
+    "Initialization": "Vanishing, severe",
 }
 SLIDERS = {
     "Activation_functions": (
@@ -25,7 +26,10 @@ SLIDERS = {
     ),
     "Why_nonlinearity": (("nonlinearity_E", "Both ways give 118"),),
     "Lighter_sevens": (("sevens_light", "The lighter image (× 0.85)"),),
+    "Initialization": (),
 }
+MAPS = ("phase_map", "depth_map")  # on which a slider of Initialization moves the network's point
+MOVES = 5
 LIVE = "Why_nonlinearity?dots=spiral&depth=6&width=8&steps=20000"
 
 # Milliseconds from a press on Stop until Train is offered, as the page itself sees it.
@@ -35,6 +39,46 @@ STOP = """() => new Promise((done) => {
   find("stop").click();
   look();
 })"""
+
+
+# Milliseconds from the next key press until each picture has been drawn anew, as the page itself sees it.
+REDRAWN = """(names) => {
+  const canvas = (name) => document.querySelector(`.st-key-chart_${name} canvas`);
+  const before = names.map(canvas), seen = {};
+  let start = Infinity;
+  document.addEventListener("keydown", () => start = performance.now(), {once: true, capture: true});
+  window.redrawn = new Promise((done) => {
+    const look = () => {
+      names.forEach((name, n) => {
+        const now = canvas(name);
+        if (now && now !== before[n]) seen[name] ??= performance.now() - start;
+      });
+      Object.keys(seen).length < names.length ? requestAnimationFrame(look) : done(seen);
+    };
+    look();
+  });
+}"""
+
+
+def by_menu(browser: Any, address: str, note: Note) -> None:
+    """Go to Initialization by the menu and move the network's point on its maps."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.goto(address + "Why_nonlinearity")
+    link = page.get_by_test_id("stSidebarNav").get_by_role("link", name="Initialization")
+    link.wait_for()
+    page.wait_for_timeout(4000)
+    start = time.perf_counter()
+    link.click()
+    page.locator(".st-key-chart_initial_gradient :is(svg.marks, canvas)").first.wait_for()
+    note("Initialization: chosen in the menu to first chart s", time.perf_counter() - start)
+    for _ in range(MOVES):
+        page.wait_for_timeout(3000)
+        page.locator(".st-key-phases_sigma_w input[type=range]").focus()
+        page.evaluate(REDRAWN, MAPS)
+        page.keyboard.press("ArrowRight")
+        for name, milliseconds in page.evaluate("window.redrawn").items():
+            note(f"Initialization: sigma_w moved to {name} s", milliseconds / 1000)
+    page.close()
 
 
 def slider(browser: Any, address: str, key: str, words: str) -> float:
@@ -87,6 +131,7 @@ def main(rounds: int) -> None:
                 note(f"{name}: opened to first chart s", chart)
                 for key, after in SLIDERS[name]:
                     note(f"{name}: {key} moved to repaint s", slider(browser, app + name, key, after))
+            by_menu(browser, app, note)
         for _ in range(max(1, rounds // 2)):
             for name, value in live(browser, app).items():
                 note(f"dots in training: {name}", value)

@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.cases import CASES, KINDS, bare, make_data, products, recorded, without_probes
 from benchmarks.ratios import interleave, ratios, save, show
 from nnlab.threads import one_thread
-from nnlab.trainer import unwarned
+from nnlab.training import unwarned
 
 WHOLE_RUN = 1000  # steps, each of them recorded: 64 probe records among 1,001
 
@@ -44,7 +44,7 @@ def _row(name: str, activation: str, optimizer: str, rounds: int) -> dict[str, A
     steps = max(10, case.steps)
     with without_probes():
         seconds = interleave(walks, steps, rounds * 4)
-    row = {
+    row: dict[str, Any] = {
         "case": name,
         "network": f"{case.depth} x {case.width}, batch {case.batch}, {activation} {optimizer}",
         "bare us/step": round(statistics.median(seconds["bare"]) * 1e6),

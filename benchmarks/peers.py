@@ -27,7 +27,7 @@ from nnlab.config import ExperimentConfig
 from nnlab.datasets import Data
 from nnlab.model import build_model
 from nnlab.threads import one_thread
-from nnlab.trainer import unwarned
+from nnlab.training import unwarned
 
 Watch = Callable[[nn.Module], Callable[[], None]]
 

@@ -12,7 +12,7 @@ import torch
 from benchmarks.cases import CASES, bare, make_data, recorded, without_probes
 from benchmarks.ratios import interleave, ratios, save, show
 from nnlab.threads import one_thread
-from nnlab.trainer import unwarned
+from nnlab.training import unwarned
 
 SEEDS = tuple(range(8))
 
