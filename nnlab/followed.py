@@ -60,7 +60,9 @@ def _differences(values: np.ndarray, normal: int) -> np.ndarray:
     """Give the relative difference of each row from the row `normal`."""
     with np.errstate(invalid="ignore"):
         distance = np.linalg.norm(values - values[normal], axis=1)
-        return relative_size(distance, np.full(len(values), np.linalg.norm(values[normal])))
+        # Summed in the order of the distances: twice the brightness is 100 % away, and not a last bit less.
+        size = np.linalg.norm(values, axis=1)[normal]
+        return relative_size(distance, np.full(len(values), size))
 
 
 def follow(network: Network, image: np.ndarray, brightnesses: Sequence[float]) -> Followed:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import nnlab
-from nnlab import trainer
+from nnlab import training
 from nnlab.autograd_learner import AutogradLearner
 from nnlab.run import StepRecord
 
@@ -18,7 +18,7 @@ MEANS = {"pre_activation_mean": "pre_activation_std", "activation_mean": "activa
 def train_by_autograd(config: nnlab.ExperimentConfig, monkeypatch: pytest.MonkeyPatch) -> nnlab.Run:
     """Train an experiment that the engine covers without it."""
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "_make_learner", lambda ms: AutogradLearner(ms[0].model, ms[0].config))
+        patch.setattr(training, "_make_learner", lambda ms: AutogradLearner(ms[0].model, ms[0].config))
         run = nnlab.train(config)
     assert run.environment["engine"] == "autograd"
     return run

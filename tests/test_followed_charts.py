@@ -117,6 +117,12 @@ def test_images_refuse_what_is_no_square():
 # --- one image through the layers
 
 
+@pytest.mark.parametrize("seed", range(50))
+def test_an_image_twice_as_bright_is_all_of_itself_away(seed):
+    image = np.random.default_rng(seed).random(16)
+    assert follow(NETWORK, image, (1.0, 2.0)).input_difference.tolist() == [0.0, 1.0]
+
+
 def test_difference_survives_holds_the_relative_differences(followed):
     chart = difference_survives(followed, "light")
     frame, table = chart.frames["rows"], chart.make_table()
