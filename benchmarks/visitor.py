@@ -103,6 +103,7 @@ class Visitor:
         self.page = ""
         self._elements: dict[tuple[int, ...], Widget | Any] = {}
         self._of_run: dict[tuple[int, ...], str] = {}
+        self._roots: dict[str, tuple[str, tuple[int, ...]]] = {}  # of fragments: the run, and the first path
         self._states: dict[str, WidgetState] = {}
         self._timers: dict[str, asyncio.Task[None]] = {}
         self._running: tuple[str, tuple[str, ...]] = ("", ())
@@ -394,14 +395,21 @@ class Visitor:
         for path, of_run in list(self._of_run.items()):
             if of_run == run:
                 continue
-            element = self._elements[path]
-            if not fragments or (isinstance(element, Widget) and element.fragment in fragments):
+            # What a fragment holds is below its first block, the fragments within it too.
+            if not fragments or any(self._is_below(path, fragment) for fragment in fragments):
                 del self._elements[path], self._of_run[path]
         present = {element.id for element in self._elements.values() if isinstance(element, Widget)}
         self._states = {name: state for name, state in self._states.items() if name in present}
 
+    def _is_below(self, path: tuple[int, ...], fragment: str) -> bool:
+        root = self._roots[fragment][1] if fragment in self._roots else None
+        return root is not None and path[: len(root)] == root
+
     def _on_delta(self, message: ForwardMsg, at: float) -> None:
         path, delta = tuple(message.metadata.delta_path), message.delta
+        run = self._running[0]
+        if delta.fragment_id and self._roots.get(delta.fragment_id, ("",))[0] != run:
+            self._roots[delta.fragment_id] = (run, path)
         kind = delta.WhichOneof("type")
         if kind == "new_element":
             name: str | None = delta.new_element.WhichOneof("type")
@@ -418,7 +426,7 @@ class Visitor:
         self._elements[key] = (
             Widget(found, name or "", content, delta.fragment_id) if found.startswith("$$ID") else content
         )
-        self._of_run[key] = self._running[0]
+        self._of_run[key] = run
 
     def _on_navigation(self, message: ForwardMsg, at: float) -> None:
         self.pages = {page.url_pathname: page.page_script_hash for page in message.navigation.app_pages}

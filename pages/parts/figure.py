@@ -47,13 +47,12 @@ def picture(
     """
     chart = draw(mode())
     with st.container(key=f"chart_{chart.name}"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.markdown(f"**{chart.title}**", width="stretch")
-            # One container, so that on a phone both buttons go to the next line together.
-            with st.container(horizontal=True, width="content", gap="xsmall"):
-                _explanation(chart)
-                if not live:
-                    save_chart(chart, draw, mode(), caption, label)
+        if live:
+            # Not on its own: a part with a timer may be sent after what is within it, and the browser fails.
+            _head(chart.name, chart.title, lambda mode: chart)
+        else:
+            # Else every chart of the section would be drawn anew for a popover that is opened.
+            st.fragment(_head)(chart.name, chart.title, draw, (caption, label))
         key = f"vega_{chart.name}"
         if not chart.is_empty and on_click is not None:
             clickable(chart.drawable, chart.alt_text, key, on_click)
@@ -64,16 +63,27 @@ def picture(
 
 
 # The contents of a popover are drawn once it is opened: hundreds of hidden buttons and formulas would
-# cost the first paint seconds.
+# cost the first paint seconds. The chart is drawn again for them: kept, it would be so for every visitor.
 
 
-def _explanation(chart: Chart) -> None:
+def _head(name: str, title: str, draw: Draw, files: tuple[str, str] | None = None) -> None:
+    """Draw a chart's title, how to read it, and its files, for which `files` are caption and label."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.markdown(f"**{title}**", width="stretch")
+        # One container, so that on a phone both buttons go to the next line together.
+        with st.container(horizontal=True, width="content", gap="xsmall"):
+            _explanation(name, draw)
+            if files is not None:
+                save_chart(name, draw, mode(), *files)
+
+
+def _explanation(name: str, draw: Draw) -> None:
     popover = st.popover(
         "How to read",
         icon=":material/help:",
         type="tertiary",
-        key=f"help_{chart.name}",
+        key=f"help_{name}",
         on_change="rerun",
     )
     if popover.open:
-        popover.markdown(chart.how_to_read)
+        popover.markdown(draw(mode()).how_to_read)

@@ -29,17 +29,18 @@ def lean(make: Callable[[], bytes]) -> bytes:
         give_memory_back()
 
 
-def save_chart(chart: Chart, draw: Draw, seen: Mode, caption: str, label: str) -> None:
+def save_chart(name: str, draw: Draw, seen: Mode, caption: str, label: str) -> None:
     """Offer a chart's picture and numbers; `draw` draws it in other colors than the `seen` ones too."""
     popover = st.popover(
         "Save",
         icon=":material/download:",
         type="tertiary",
         help="Download this chart",
-        key=f"download_{chart.name}",
+        key=f"download_{name}",
         on_change="rerun",
     )
     if popover.open:
+        chart = draw(seen)
         with popover:
             _chart_files(chart, draw, seen, caption, label)
             _number_files(chart, caption, label)

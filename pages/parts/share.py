@@ -51,6 +51,10 @@ def _address() -> str:
 
 def share(made: str = "", *, needs_file: bool = False) -> None:
     """Offer the page's link; `made` says with what its numbers were computed."""
+    st.fragment(_share)(made, needs_file)  # the page need not be drawn anew for it
+
+
+def _share(made: str, needs_file: bool) -> None:
     popover = st.popover("Share", icon=":material/link:", key="share", on_change="rerun")
     if not popover.open:
         return
