@@ -22,7 +22,8 @@ class RawVisitor:
     """One session of a running dashboard.
 
     `widgets` are the ids of the page's widgets by key (by kind where there is none), with their kinds;
-    `texts` is what it says as plain text; `trouble` is what it shows of exceptions.
+    `fragments` is what each of them draws anew; `kinds` is what was drawn, in order; `texts` is what the
+    page says as plain text; `trouble` is what it shows of exceptions.
     """
 
     def __init__(self, connection: ClientConnection) -> None:
@@ -30,13 +31,16 @@ class RawVisitor:
         self.session = ""
         self.script = ""
         self.widgets: dict[str, tuple[str, str]] = {}
+        self.fragments: dict[str, str] = {}
+        self.kinds: list[str] = []
         self.trouble: list[str] = []
         self.texts: list[str] = []
         self.query = ""
 
-    def run(self, query: str = "", page: str = "", **states: Any) -> bool:
+    def run(self, query: str = "", page: str = "", fragment: str = "", **states: Any) -> bool:
         """Ask for a run of the page with these states of widgets; tell whether it ended as it should."""
         message = BackMsg()
+        message.rerun_script.fragment_id = fragment
         message.rerun_script.query_string = query
         message.rerun_script.page_name = page
         message.rerun_script.page_script_hash = self.script if not page else ""
@@ -57,7 +61,7 @@ class RawVisitor:
             self._connection.recv(timeout=PATIENCE)
 
     def _listen(self) -> bool:
-        self.trouble, self.texts, self.widgets = [], [], {}
+        self.trouble, self.texts, self.widgets, self.fragments, self.kinds = [], [], {}, {}, []
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             message = ForwardMsg()
@@ -75,7 +79,8 @@ class RawVisitor:
             elif kind == "script_finished":
                 done = ForwardMsg.ScriptFinishedStatus
                 if message.script_finished != done.FINISHED_EARLY_FOR_RERUN:
-                    return message.script_finished == done.FINISHED_SUCCESSFULLY
+                    well = (done.FINISHED_SUCCESSFULLY, done.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
+                    return message.script_finished in well
         return False
 
     def _see(self, delta: Any) -> None:
@@ -86,6 +91,7 @@ class RawVisitor:
         else:
             kind = delta.new_element.WhichOneof("type")
             inner = getattr(delta.new_element, kind)
+        self.kinds.append(kind or "")
         if kind == "exception":
             self.trouble.append(f"{inner.type}: {inner.message} {' '.join(inner.stack_trace)}")
         if kind in ("text", "markdown", "alert"):
@@ -94,6 +100,7 @@ class RawVisitor:
         if isinstance(identity, str) and identity.startswith("$$"):
             key = identity.rsplit("-", 1)[-1]
             self.widgets[identity] = (kind or "", key)
+            self.fragments[identity] = delta.fragment_id
 
 
 @contextlib.contextmanager

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import browsing
 import pytest
+from raw_visitor import visit
 from streamlit.testing.v1 import AppTest
 from test_lesson_pages import charts, components
 
 from pages.parts import first_sight
 
+CHART = "vega_lite_chart"
 SCRIPT = Path(__file__).parent.parent / "dashboard.py"
 
 
@@ -28,3 +32,18 @@ def test_all_files_and_explanations_can_be_open_together(page, monkeypatch):
     shown = shown.run()
     assert not shown.exception
     assert len(shown.get("download_button")) >= closed + 5 * len(names)
+
+
+def test_a_popover_that_opens_draws_no_chart_anew():
+    with browsing.serve(browsing.ROOT, dict(os.environ)) as (address, _), visit(address) as visitor:
+        assert visitor.run(page="Compare")
+        assert visitor.kinds.count(CHART) == 10
+        for key in ("help_overlay_loss", "download_overlay_loss", "share"):
+            (popover,) = [found for found in visitor.widgets if found.endswith(f"-{key}")]
+            fragment = visitor.fragments[popover]
+            with_this = {popover: ("bool_value", True)}
+            assert visitor.run(fragment=fragment, **with_this)
+            assert not visitor.trouble
+            assert popover in visitor.widgets
+            assert CHART not in visitor.kinds
+            assert visitor.run(page="Compare")
