@@ -113,10 +113,12 @@ def damaged(content: bytes, draw: random.Random, pieces: tuple[bytes, ...]) -> b
     return content
 
 
-def edited(value: Any, draw: random.Random) -> Any:
-    """Change one thing somewhere in JSON."""
+def edited(
+    value: Any, draw: random.Random, objects: tuple[Any, ...] = OBJECTS, names: tuple[str, ...] = WORDS
+) -> Any:
+    """Change one thing somewhere in JSON; what comes in is one of `objects`, under one of `names`."""
     if not isinstance(value, (dict, list)) or not value or draw.random() < 0.15:
-        return draw.choice(OBJECTS)
+        return draw.choice(objects)
     keys = list(value) if isinstance(value, dict) else range(len(value))
     key = draw.choice(keys)
     changed = dict(value) if isinstance(value, dict) else list(value)
@@ -124,14 +126,14 @@ def edited(value: Any, draw: random.Random) -> Any:
     if kind == 0:
         del changed[key]
     elif kind == 1 and isinstance(changed, dict):
-        changed[draw.choice(WORDS)] = draw.choice(OBJECTS)
+        changed[draw.choice(names)] = draw.choice(objects)
     elif kind == 1 and isinstance(changed, list):
-        changed.insert(key, draw.choice(OBJECTS))
+        changed.insert(key, draw.choice((changed[key], *objects)))
     elif kind == 2:
         other = draw.choice(keys)
         changed[key], changed[other] = changed[other], changed[key]
     else:
-        changed[key] = edited(value[key], draw)
+        changed[key] = edited(value[key], draw, objects, names)
     return changed
 
 

@@ -19,7 +19,7 @@ import pytest
 from test_alignment import layers_of
 from test_runwriter import record_at, run_of
 
-from benchmarks.fuzz_cases import damaged
+from benchmarks.fuzz_cases import damaged, edited
 from nnlab.alignment import aligned
 from nnlab.layer_table import layer_table
 from nnlab.run import Run, StepRecord
@@ -103,30 +103,7 @@ HOSTILE: tuple[Any, ...] = (
     {"a": {"b": [1, {"c": [[[[[[[1]]]]]]]}]}},
     "@huge@", "@digits@", "@many@", "@deep@", "@bare@",
 )  # fmt: skip
-
-
-def _edit(value: Any, draw: random.Random) -> Any:
-    """Change one thing somewhere in a line's content."""
-    if not isinstance(value, (dict, list)) or not value or draw.random() < 0.15:
-        return draw.choice(HOSTILE)
-    keys = list(value) if isinstance(value, dict) else range(len(value))
-    key = draw.choice(keys)
-    changed = dict(value) if isinstance(value, dict) else list(value)
-    kind = draw.randrange(8)
-    if kind == 0:
-        del changed[key]
-    elif kind == 1 and isinstance(changed, dict):
-        changed[draw.choice(("future", "", "k", "step", "loss", "sharpness", "@twice@"))] = draw.choice(
-            HOSTILE
-        )
-    elif kind == 1:
-        changed.insert(key, draw.choice((changed[key], *HOSTILE)))
-    elif kind == 2:
-        other = draw.choice(keys)
-        changed[key], changed[other] = changed[other], changed[key]
-    else:
-        changed[key] = _edit(value[key], draw)
-    return changed
+NAMES = ("future", "", "k", "step", "loss", "sharpness", "@twice@")
 
 
 def _sealed(content: Any) -> bytes:
@@ -148,7 +125,7 @@ def _forged(draw: random.Random) -> tuple[bytes, set[int]]:
         content = json.loads(lines()[number])
         del content["crc"]
         for _ in range(draw.choice((1, 1, 1, 3))):
-            content = _edit(content, draw)
+            content = edited(content, draw, HOSTILE, NAMES)
         rows[number] = _sealed(content)
         forged.add(number)
     return b"".join(rows), forged
