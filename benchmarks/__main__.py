@@ -15,6 +15,7 @@ RATIOS = (
     "runfile",
     "watch",
     "theory",
+    "initialization_page",
     "sweep",
     "sweep_page",
     "sweep_memory",

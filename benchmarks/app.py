@@ -185,7 +185,7 @@ def without_page() -> float:
     return float(done.stdout)
 
 
-def compare(name: str, measure: Callable[[Any, str, str, Note], None]) -> None:
+def compare(name: str, measure: Callable[[Any, str, str, Note], None], floor_words: str = FLOOR) -> None:
     """Serve the floor and the app, let `measure(browser, floor, app, note)` note figures, keep medians."""
     from playwright.sync_api import sync_playwright
 
@@ -193,7 +193,7 @@ def compare(name: str, measure: Callable[[Any, str, str, Note], None]) -> None:
     figures: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         floor_script = Path(folder) / "floor.py"
-        floor_script.write_text(FLOOR)
+        floor_script.write_text(floor_words)
         with (
             sync_playwright() as playwright,
             server(floor_script) as floor,

@@ -7,6 +7,7 @@ equation 5). At c = 1 its slope is chi: above 1 alike inputs part, below 1 all i
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -34,6 +35,8 @@ def check_depth(depth: int) -> None:
         raise ValueError(f"depth: {depth!r} is not allowed; allowed: a whole number, 1 or more")
 
 
+# Every layer of a network asks what the same layer of a deeper or shallower one has asked.
+@lru_cache(maxsize=4096)
 def output_product(name: str, variance: float, correlation: float) -> float:
     """Give E phi(z) phi(z') for normal z, z' with mean 0, one variance, and this correlation.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from nnlab.config import ExperimentConfig
@@ -67,6 +68,7 @@ def _changes(network: RandomNetwork) -> Iterator[dict[str, Any]]:
     yield {**healthy, "normalization": "none", "residual": False}
 
 
+@lru_cache(maxsize=64)  # a page asks again when its networks are drawn
 def find_cure(network: RandomNetwork) -> Cure | None:
     """Give the smallest change after which theory expects a healthy network; None where none does.
 

@@ -12,7 +12,7 @@ import torch
 from nnlab.autograd_learner import AutogradLearner
 from nnlab.datasets import load_dataset
 from nnlab.engine import covers
-from nnlab.ensemble import MOST_NETWORKS, Ensemble, seeds_from
+from nnlab.ensemble import MOST_NETWORKS, Ensemble, Told, seeds_from, untold
 from nnlab.learner import EngineLearner
 from nnlab.member import Member, begin
 from nnlab.metrics import METRICS, measure_network
@@ -44,11 +44,12 @@ WHOLE_METRICS = ("gradient_ratio", "vanishing_index")
 _TURNS = threading.BoundedSemaphore(2)
 
 
-def draw(network: RandomNetwork, count: int) -> Ensemble:
+def draw(network: RandomNetwork, count: int, told: Told = untold) -> Ensemble:
     """Draw `count` networks, from the experiment's seed and those after it, and measure each.
 
     Weights, data and batch are those with which the experiment's training begins, seed by seed; `sigma_b`
-    adds biases from a stream of their own.
+    adds biases from a stream of their own. Before each network `told` hears how many are drawn; what it
+    raises breaks the drawing off.
 
     Raises:
         ValueError: count is not allowed, or the dataset is a CSV file that cannot be used.
@@ -57,7 +58,10 @@ def draw(network: RandomNetwork, count: int) -> Ensemble:
         raise ValueError(f"count: {count!r} is not allowed; allowed: 1 to {MOST_NETWORKS}")
     seeds = seeds_from(network.config.seed, count)
     with _TURNS, one_thread(), unwarned():
-        measured = [_measure(network, seed) for seed in seeds]
+        measured: list[tuple[dict[str, np.ndarray], dict[str, float]]] = []
+        for seed in seeds:
+            told(len(measured))
+            measured.append(_measure(network, seed))
     layers = {name: np.stack([numbers[name] for numbers, _ in measured]) for name in measured[0][0]}
     whole = {name: np.array([numbers[name] for _, numbers in measured]) for name in WHOLE_METRICS}
     return Ensemble(network, seeds, layers, whole)

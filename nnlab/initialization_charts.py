@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import altair as alt
@@ -56,6 +56,19 @@ class _Series:
     theory: np.ndarray | None
     band: np.ndarray | None = None
 
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Median, lowest, highest and number of finite values in each layer; NaN where there are none."""
+        rows_of_layers = []
+        for layer in range(self.drawn.shape[1]):
+            values = self.drawn[:, layer]
+            values = values[np.isfinite(values)]
+            numbers = (np.median(values), values.min(), values.max()) if len(values) else (np.nan,) * 3
+            rows_of_layers.append((layer + 1, *numbers, len(values)))
+        return pd.DataFrame(
+            rows_of_layers, columns=["layer_index", "median", "lowest", "highest", "networks"]
+        ).astype({"median": float, "lowest": float, "highest": float})
+
 
 def _series(
     prediction: Prediction, ensemble: Ensemble | None, word: str, metric: str, *, has_theory: bool = True
@@ -66,24 +79,11 @@ def _series(
     return _Series(word, metric, drawn, prediction.curve(metric) if has_theory else None, band)
 
 
-def _summary(series: _Series) -> pd.DataFrame:
-    """Give median, lowest, highest and number of finite values in each layer; NaN where there are none."""
-    rows_of_layers = []
-    for layer in range(series.drawn.shape[1]):
-        values = series.drawn[:, layer]
-        values = values[np.isfinite(values)]
-        numbers = (np.median(values), values.min(), values.max()) if len(values) else (np.nan,) * 3
-        rows_of_layers.append((layer + 1, *numbers, len(values)))
-    return pd.DataFrame(
-        rows_of_layers, columns=["layer_index", "median", "lowest", "highest", "networks"]
-    ).astype({"median": float, "lowest": float, "highest": float})
-
-
 def _table(series: Sequence[_Series]) -> pd.DataFrame:
     parts = []
     for one in series:
         theory = np.full(one.drawn.shape[1], np.nan) if one.theory is None else one.theory
-        table = _summary(one).assign(theory=theory, metric=one.metric)
+        table = one.summary.assign(theory=theory, metric=one.metric)
         band = np.full((len(table), 2), np.nan) if one.band is None else one.band
         table = table.assign(theory_low=band[:, 0], theory_high=band[:, 1])
         parts.append(table[TABLE_COLUMNS])
@@ -95,7 +95,7 @@ def _dots(series: Sequence[_Series], floor: float | None) -> pd.DataFrame:
     show = scientific if floor is not None else percent
     parts = []
     for number, one in enumerate(series):
-        found = _summary(one)
+        found = one.summary
         expected = [None] * len(found) if one.theory is None else list(one.theory)
         found = found.assign(
             word=one.word,
@@ -148,31 +148,49 @@ class _Axis:
     low: float
     high: float
 
-    def encode(self, field: str) -> alt.Y:
-        """Give the channel of a field."""
-        y = alt.Y(f"{field}:Q", title=self.title)
+    @property
+    def channel(self) -> dict[str, Any]:
+        """Give title, scale and axis in Vega-Lite's words."""
         if not self.is_log:
-            return y.scale(domain=[self.low, self.high], nice=False).axis(format="%")
+            scale: dict[str, Any] = {"domain": [self.low, self.high], "nice": False}
+            return {"title": self.title, "scale": scale, "axis": {"format": "%"}}
         low, high = int(self.low), int(self.high)
-        y = y.scale(type="log", domain=[float(f"1e{low}"), float(f"1e{high}")], nice=False)
-        return y.axis(values=decade_ticks(low, high), labelExpr=DECADE_LABEL)
+        scale = {"type": "log", "domain": [float(f"1e{low}"), float(f"1e{high}")], "nice": False}
+        ticks = {"values": decade_ticks(low, high), "labelExpr": DECADE_LABEL}
+        return {"title": self.title, "scale": scale, "axis": ticks}
 
 
-def _layers(field: str, depth: int) -> alt.X:
-    x = alt.X(f"{field}:Q", title="layer, from the input to the output")
-    x = x.scale(domain=[0.5, depth + 0.5], nice=False)
-    return x.axis(values=layer_ticks(depth), format="d", grid=False)
+def _layer_channel(depth: int) -> dict[str, Any]:
+    return {
+        "title": "layer, from the input to the output",
+        "scale": {"domain": [0.5, depth + 0.5], "nice": False},
+        "axis": {"values": layer_ticks(depth), "format": "d", "grid": False},
+    }
+
+
+def _spec(mode: Mode, depth: int, words: tuple[str, ...], axis: _Axis) -> dict[str, Any]:
+    """Give the spec of a depth and an axis: Altair takes a while, so it draws the same for all of them."""
+    template = _template(mode, words, depth == 1)
+    channels = {"x": _layer_channel(depth), "y": axis.channel}
+    layers = [{**layer, "encoding": _on(layer["encoding"], channels)} for layer in template["layer"]]
+    return {**template, "layer": layers}
+
+
+def _on(encoding: dict[str, Any], channels: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    of_fields = {name: channels[name] for name in channels if "field" in encoding[name]}
+    return encoding | {name: encoding[name] | channel for name, channel in of_fields.items()}
 
 
 @lru_cache(maxsize=64)
-def _spec(mode: Mode, depth: int, words: tuple[str, ...], axis: _Axis) -> dict[str, Any]:
+def _template(mode: Mode, words: tuple[str, ...], is_single: bool) -> dict[str, Any]:
+    """Give the spec without title, scale and axis of x and y."""
     colors = [blue(mode), CATEGORIES[1]][: len(words)]
     legend = alt.Legend(orient="top", symbolOpacity=1, symbolSize=90) if len(words) > 1 else None
     color = alt.Color("word:N", title=None, legend=legend).scale(domain=list(words), range=colors)
     shape = alt.Shape("word:N", title=None, legend=legend).scale(
         domain=list(words), range=list(SHAPES[: len(words)])
     )
-    y = axis.encode("shown")
+    y = alt.Y("shown:Q")
     tooltip = [
         alt.Tooltip("layer:Q", title="layer"),
         alt.Tooltip("word:N", title="of"),
@@ -180,14 +198,14 @@ def _spec(mode: Mode, depth: int, words: tuple[str, ...], axis: _Axis) -> dict[s
         alt.Tooltip("span:N", title="networks"),
         alt.Tooltip("expected:N", title="theory"),
     ]
-    theory = alt.Chart(rows("theory")).encode(x=_layers("layer", depth), y=y, color=color)
+    theory = alt.Chart(rows("theory")).encode(x="layer:Q", y=y, color=color)
     band = alt.Chart(rows("band")).mark_area(opacity=0.16, clip=True)
-    band = band.encode(x=_layers("layer", depth), y=axis.encode("low"), y2="high:Q", color=color)
+    band = band.encode(x="layer:Q", y="low:Q", y2="high:Q", color=color)
     line = theory.mark_line(strokeWidth=2, opacity=0.75, clip=True)
     # A line through one layer would not be seen.
-    single = [theory.mark_tick(orient="horizontal", size=60, thickness=2)] if depth == 1 else []
-    drawn = alt.Chart(rows()).encode(x=_layers("place", depth), color=color)
-    bars = drawn.mark_rule(strokeWidth=2, opacity=0.55).encode(y=axis.encode("lowest"), y2="highest:Q")
+    single = [theory.mark_tick(orient="horizontal", size=60, thickness=2)] if is_single else []
+    drawn = alt.Chart(rows()).encode(x="place:Q", color=color)
+    bars = drawn.mark_rule(strokeWidth=2, opacity=0.55).encode(y="lowest:Q", y2="highest:Q")
     dots = drawn.mark_point(filled=True, size=55, opacity=1, stroke=THEMES[mode].background, strokeWidth=0.6)
     dots = dots.transform_filter("datum.state == 'value'").encode(y=y, shape=shape, tooltip=tooltip)
     zeros = drawn.mark_point(shape="triangle-down", filled=True, size=70, opacity=1, yOffset=-5)
@@ -234,7 +252,7 @@ def _words(series: Sequence[_Series], ensemble: Ensemble | None, *, is_log: bool
     show = scientific if is_log else percent
     parts = []
     for one in series:
-        found = _summary(one)["median"].to_numpy()
+        found = one.summary["median"].to_numpy()
         for number in dict.fromkeys((1, one.drawn.shape[1])):
             said = [] if ensemble is None else [f"{show(float(found[number - 1]))} as drawn"]
             if one.theory is not None:

@@ -24,16 +24,17 @@ st.markdown(
 address.show_notes()
 network = drawing.choose(address)
 networks, maps = st.container(), st.container()
-# Who moves the point on a map looks at the maps, which need not wait until networks are drawn.
+# Who moves the point on a map looks at the maps.
 is_moved = phases.is_moved()
 if is_moved:
     with maps:
         still_section(address, phases.section)
 with networks:
-    measured.section(address)
+    draw_networks = measured.section(address)
 if not is_moved:
     with maps:
         still_section(address, phases.section)
+draw_networks()  # takes a second or more, in which theory can be read
 still_section(address, spectrum.section)
 still_section(address, born_dead.section)
 menu()

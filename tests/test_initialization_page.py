@@ -9,9 +9,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from test_lesson_pages import charts, complaints, components, frames, texts
 
+from nnlab.ensemble import Told
 from nnlab.hosting import HOSTED_VARIABLE
 from nnlab.random_network import RandomNetwork
-from pages.parts import measured
+from pages.parts import ensembles, measured
 from pages.parts.drawing import DEFAULT
 
 SCRIPT = Path(__file__).parent.parent / "dashboard.py"
@@ -44,6 +45,7 @@ def test_it_opens_with_verdict_facts_pictures_and_the_comparison():
     assert set(NAMES) <= set(charts(page))
     rows = frames(charts(page)["initial_gradient"])["rows"]
     assert rows["networks"].tolist() == [2.0] * 3
+    assert measured.AWAITED not in words
     table = page.dataframe[0].value
     assert len(table) == 5
     assert "agree" in table.loc[0, "Verdict"] or "close" in table.loc[0, "Verdict"]
@@ -81,7 +83,7 @@ def test_nothing_too_much_and_no_rule_are_said_not_raised(query, words):
 def test_what_takes_long_is_drawn_less_often_and_what_needs_memory_on_a_server_not_at_all(monkeypatch):
     drawn = []
 
-    def draw(network: RandomNetwork, count: int) -> None:
+    def draw(network: RandomNetwork, count: int, told: Told) -> None:
         drawn.append((network.config.width, count))
         raise InterruptedError
 
@@ -92,6 +94,12 @@ def test_what_takes_long_is_drawn_less_often_and_what_needs_memory_on_a_server_n
     page = page.switch_page(PAGE).run()
     assert drawn == [(1024, 1)]
     assert "Networks of this size take long: 1 of 5 are drawn." in texts(page)
+    # What theory says stands before.
+    found = charts(page)
+    assert set(NAMES) <= set(found)
+    assert frames(found["initial_gradient"])["rows"].empty
+    assert len(frames(found["initial_gradient"])["theory"]) == 12
+    assert texts(page).count(measured.AWAITED) == len(NAMES)
     monkeypatch.setenv(HOSTED_VARIABLE, "1")
     page = page.run()
     assert not page.exception
@@ -107,3 +115,46 @@ def test_the_default_network_is_drawn_twenty_times():
     assert (DEFAULT.activation, DEFAULT.depth, DEFAULT.width) == ("sigmoid", 10, 100)
     (choice,) = measured.CHOICES
     assert (choice.field.name, choice.default) == ("networks", 20)
+
+
+def test_networks_are_drawn_once_for_all_visitors(monkeypatch):
+    small()
+    monkeypatch.delattr("nnlab.drawn.draw")
+    page = visit(**SMALL)
+    assert frames(charts(page)["initial_gradient"])["rows"]["networks"].tolist() == [2.0] * 3
+    ensembles.forget()
+    with pytest.raises(ImportError):
+        ensembles.drawn(network_of_small(), 2)
+
+
+def test_who_breaks_off_a_drawing_leaves_nothing_and_ends_the_turn():
+    heard: list[int] = []
+
+    def told(number: int) -> None:
+        heard.append(number)
+        if number == 1:
+            raise InterruptedError
+
+    ensembles.forget()
+    with pytest.raises(InterruptedError):
+        ensembles.drawn(network_of_small(), 3, told)
+    assert heard == [0, 1]
+    assert ensembles.kept(network_of_small(), 3) is None
+    ensemble = ensembles.drawn(network_of_small(), 3)
+    assert len(ensemble.seeds) == 3
+    assert ensembles.drawn(network_of_small(), 3) is ensemble
+
+
+def test_the_ensembles_asked_for_last_are_kept():
+    ensembles.forget()
+    first = ensembles.drawn(network_of_small(0), 1)
+    for seed in range(1, ensembles.MOST_KEPT):
+        ensembles.drawn(network_of_small(seed), 1)
+    assert ensembles.drawn(network_of_small(0), 1) is first
+    ensembles.drawn(network_of_small(ensembles.MOST_KEPT), 1)
+    assert ensembles.kept(network_of_small(0), 1) is first
+    assert ensembles.kept(network_of_small(1), 1) is None
+
+
+def network_of_small(seed: int = 0) -> RandomNetwork:
+    return RandomNetwork(DEFAULT.replace(width=20, depth=3, seed=seed))

@@ -125,7 +125,7 @@ def test_a_gain_beyond_all_maps_has_a_way_back():
     assert said(page, "gain") == "1.0"
 
 
-def test_the_maps_are_drawn_before_the_networks_only_where_the_point_was_moved(monkeypatch):
+def test_the_maps_are_drawn_before_the_networks_and_first_where_the_point_was_moved(monkeypatch):
     order: list[str] = []
 
     def noted(name: str, of: str) -> None:
@@ -135,7 +135,8 @@ def test_the_maps_are_drawn_before_the_networks_only_where_the_point_was_moved(m
     page = visit(depth="3", networks="1", activation="tanh", seed="77")
     noted("draw", "nnlab.drawn")
     noted("phase_chart", "nnlab.phase_charts")
+    noted("facts", "nnlab.theory_facts")
     page.slider(key="phases_sigma_w").set_value(1.25).run()
-    assert order == ["phase_chart", "draw"]
+    assert order == ["phase_chart", "facts", "draw"]
     page.slider(key="initialization_depth").set_value(4).run()
-    assert order[2:] == ["draw", "phase_chart"]
+    assert order[3:] == ["facts", "phase_chart", "draw"]

@@ -53,13 +53,52 @@ def picture(
         else:
             # Else every chart of the section would be drawn anew for a popover that is opened.
             st.fragment(_head)(chart.name, chart.title, draw, (caption, label))
-        key = f"vega_{chart.name}"
-        if not chart.is_empty and on_click is not None:
-            clickable(chart.drawable, chart.alt_text, key, on_click)
-        elif not chart.is_empty:
-            st.vega_lite_chart(spec=chart.drawable, theme=None, width="stretch", alt=chart.alt_text, key=key)
-        for note in chart.notes:
-            st.caption(plain(note))
+        if on_click is not None and not chart.is_empty:
+            clickable(chart.drawable, chart.alt_text, _key(chart), on_click)
+        else:
+            _show(chart)
+        _notes(chart.notes)
+
+
+def sketched(sketch: Draw, draw: Draw, caption: str, label: str, awaited: str) -> Callable[[], None]:
+    """Draw what is known of a chart by now; what is given back draws all of it, in the same place.
+
+    `awaited` says what is still to come. Explanation and files are those of all of it from the beginning.
+    """
+    chart = sketch(mode())
+    with st.container(key=f"chart_{chart.name}"):
+        st.fragment(_head)(chart.name, chart.title, draw, (caption, label))
+        place, notes = st.empty(), st.empty()
+        with place:
+            _show(chart)
+        notes.caption(awaited)
+
+    def finish() -> None:
+        whole = draw(mode())
+        with place:
+            _show(whole)
+        with notes.container():
+            _notes(whole.notes)
+
+    return finish
+
+
+def _key(chart: Chart) -> str:
+    return f"vega_{chart.name}"
+
+
+def _show(chart: Chart) -> None:
+    if chart.is_empty:
+        st.empty()
+    else:
+        st.vega_lite_chart(
+            spec=chart.drawable, theme=None, width="stretch", alt=chart.alt_text, key=_key(chart)
+        )
+
+
+def _notes(notes: tuple[str, ...]) -> None:
+    for note in notes:
+        st.caption(plain(note))
 
 
 # The contents of a popover are drawn once it is opened: hundreds of hidden buttons and formulas would

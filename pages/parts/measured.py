@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +18,22 @@ from nnlab.remedies import describe
 from pages.parts.address import Address, Choice
 from pages.parts.complaint import complain
 from pages.parts.drawing import DEFAULT, network_of, number
-from pages.parts.figure import picture
+from pages.parts.ensembles import drawn, kept
+from pages.parts.figure import picture, sketched
 from pages.parts.first_sight import let_paint
-from pages.parts.in_turn import in_turn
 from pages.parts.plain import plain
 from pages.parts.save import save_table
-from pages.parts.section import still_section
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from nnlab.agreement import Agreement
+    from nnlab.chart import Chart
+    from nnlab.palette import Mode
     from nnlab.prediction import Prediction
     from nnlab.signal_words import InitialVerdict
+
+    DrawInitial = Callable[[Prediction, Ensemble | None, Mode], Chart]
 
 CHOICES = (
     Choice(
@@ -42,6 +48,7 @@ CHOICES = (
         20,
     ),
 )
+AWAITED = "Lines: theory. Dots follow as soon as the networks are drawn."
 ICONS = {"": ":material/check_circle:", "warn": ":material/warning:", "severe": ":material/error:"}
 COLUMN_HELP = {
     "Theory": "Mean field, exact for layers of infinite width.",
@@ -59,17 +66,11 @@ def _predicted(network: RandomNetwork) -> Prediction:
     return predict(network)
 
 
-@st.cache_resource(max_entries=16, show_spinner="Drawing networks ...", hash_funcs={RandomNetwork: repr})
-@in_turn
-def _drawn(network: RandomNetwork, count: int) -> Ensemble:
-    """Draw once for all visitors; nobody changes it."""
-    from nnlab.drawn import draw  # loads torch, which takes a second on a fresh server
+def section(address: Address) -> Callable[[], None]:
+    """Draw the section with theory alone; what is given back draws networks, and them beside theory.
 
-    return draw(network, count)
-
-
-def section(address: Address) -> None:
-    """Draw the section: what theory knows at once, then networks, which take a second, beside it."""
+    That takes a second or more, in which the visitor reads what theory says.
+    """
     from nnlab.signal_words import verdict
 
     st.subheader("Does the signal get through?", anchor="measured")
@@ -79,15 +80,25 @@ def section(address: Address) -> None:
     with place.container(border=True):
         _sentences(verdict(prediction, None))
     _facts(prediction)
-    ensemble = _ensemble(address, network)
-    found = _compared(prediction, ensemble)
-    # The first number compared is what reaches layer 1, where there is more than one layer.
-    reached = found[0] if found and network.config.depth > 1 else None
-    with place.container(border=True, key="initial_verdict"):
-        _verdict(address, network, verdict(prediction, reached))
-    still_section(address, lambda address: _pictures(address, prediction, ensemble))
-    if ensemble is not None:
-        _table(prediction, ensemble, found)
+    count = _count(address, network)
+    progress = st.empty()
+    finish_pictures = _pictures(address, prediction, count)
+    table = st.container()
+
+    def finish() -> None:
+        ensemble = _drawn(network, count, progress)
+        found = _compared(prediction, ensemble)
+        # The first number compared is what reaches layer 1, where there is more than one layer.
+        reached = found[0] if found and network.config.depth > 1 else None
+        with place.container(border=True, key="initial_verdict"):
+            _verdict(address, network, verdict(prediction, reached))
+        for finish_picture in finish_pictures:
+            finish_picture()
+        if ensemble is not None:
+            with table:
+                _table(prediction, ensemble, found)
+
+    return finish
 
 
 def _allowed(address: Address) -> RandomNetwork:
@@ -97,8 +108,8 @@ def _allowed(address: Address) -> RandomNetwork:
         return RandomNetwork(DEFAULT)
 
 
-def _ensemble(address: Address, network: RandomNetwork) -> Ensemble | None:
-    """Draw as many networks as are wanted, or as there is time for; None where there is no memory."""
+def _count(address: Address, network: RandomNetwork) -> int:
+    """Give how many networks are wanted, or there is time for; 0 where there is no memory for one."""
     left, right = st.columns([3, 1], gap="medium")
     with left:
         wanted = address.slider("networks")
@@ -110,10 +121,23 @@ def _ensemble(address: Address, network: RandomNetwork) -> Ensemble | None:
         count = networks_allowed(network.config, wanted, memory=memory, work=work)
     except ValueError as error:
         complain(f"{error}. Theory is drawn alone", "networks")
-        return None
+        return 0
     if count < wanted:
         st.caption(f"Networks of this size take long: {count} of {wanted} are drawn.")
-    return _drawn(network, count)
+    return count
+
+
+def _drawn(network: RandomNetwork, count: int, progress: DeltaGenerator) -> Ensemble | None:
+    """Draw the networks and say how many are drawn; a visitor who chooses anew meanwhile breaks it off."""
+    if not count:
+        return None
+    ensemble = drawn(
+        network,
+        count,
+        lambda number: progress.progress(number / count, f"Drawing networks ... {number} of {count}"),
+    )
+    progress.empty()
+    return ensemble
 
 
 def _compared(prediction: Prediction, ensemble: Ensemble | None) -> tuple[Agreement, ...]:
@@ -175,18 +199,33 @@ def _facts(prediction: Prediction) -> None:
             )
 
 
-def _pictures(address: Address, prediction: Prediction, ensemble: Ensemble | None) -> None:
+def _pictures(address: Address, prediction: Prediction, count: int) -> list[Callable[[], None]]:
+    """Draw the charts; what is given back draws dots into them, where there are none yet."""
     # Altair takes a third of a second to load: the verdict need not wait for it.
     from nnlab.initialization_charts import CHARTS
 
-    config = prediction.network.config
-    caption = f"{config.words} · sigma_b {prediction.network.sigma_b:g}"
-    label = f"drawn-{config.depth}x{config.width}-{config.activation}"
+    finish = []
     for pair in (CHARTS[:2], CHARTS[2:]):
         for column, draw in zip(st.columns(2, gap="medium"), pair, strict=True):
             with column:
-                picture(partial(draw, prediction, ensemble), caption, label)
+                finish += _picture(draw, prediction, count)
         let_paint(address)
+    return finish
+
+
+def _picture(draw: DrawInitial, prediction: Prediction, count: int) -> list[Callable[[], None]]:
+    network = prediction.network
+    config = network.config
+    caption = f"{config.words} · sigma_b {network.sigma_b:g}"
+    label = f"drawn-{config.depth}x{config.width}-{config.activation}"
+
+    def whole(mode: Mode) -> Chart:
+        return draw(prediction, drawn(network, count) if count else None, mode)
+
+    if not count or kept(network, count):
+        picture(whole, caption, label)
+        return []
+    return [sketched(partial(draw, prediction, None), whole, caption, label, AWAITED)]
 
 
 def _table(prediction: Prediction, ensemble: Ensemble, found: tuple[Agreement, ...]) -> None:
