@@ -132,7 +132,8 @@ def _headline(prediction: Prediction, ratio: float, reached: Agreement | None) -
         f"x{scientific(ratio ** (1 / (depth - 1)))} a layer: layer 1 gets {_share(ratio)} what layer "
         f"{depth} gets."
     )
-    return sentence if reached is None else f"{sentence} Theory says {scientific(expected)}."
+    said = "So says theory." if reached is None else f"Theory says {scientific(expected)}."
+    return f"{sentence} {said}"
 
 
 def _share(ratio: float) -> str:

@@ -46,6 +46,7 @@ def test_it_opens_with_verdict_facts_pictures_and_the_comparison():
     rows = frames(charts(page)["initial_gradient"])["rows"]
     assert rows["networks"].tolist() == [2.0] * 3
     assert measured.AWAITED not in words
+    assert "All 2 networks are drawn." in words
     table = page.dataframe[0].value
     assert len(table) == 5
     assert "agree" in table.loc[0, "Verdict"] or "close" in table.loc[0, "Verdict"]
@@ -55,6 +56,7 @@ def test_it_opens_with_verdict_facts_pictures_and_the_comparison():
 def test_trying_the_cure_sets_the_gain_of_the_widgets_and_heals():
     page = visit(activation="tanh", initializer="xavier_uniform", gain="0.3", **SMALL | {"depth": "5"})
     assert "Vanishing" in texts(page)
+    assert len([button for button in page.button if button.key == "try_initial"]) == 1
     page = page.button(key="try_initial").click().run()
     assert not page.exception
     # sigma_w of Xavier in equal layers is 1, and so is tanh's edge of chaos without biases
@@ -84,6 +86,7 @@ def test_what_takes_long_is_drawn_less_often_and_what_needs_memory_on_a_server_n
     drawn = []
 
     def draw(network: RandomNetwork, count: int, told: Told) -> None:
+        told(0)
         drawn.append((network.config.width, count))
         raise InterruptedError
 
@@ -93,7 +96,7 @@ def test_what_takes_long_is_drawn_less_often_and_what_needs_memory_on_a_server_n
     page.query_params.update({"width": "1024", "depth": "12", "networks": "5"})
     page = page.switch_page(PAGE).run()
     assert drawn == [(1024, 1)]
-    assert "Networks of this size take long: 1 of 5 are drawn." in texts(page)
+    assert "Networks of this size take long: 1 of 5 are drawn. Drawing networks ... 0 of 1" in texts(page)
     # What theory says stands before.
     found = charts(page)
     assert set(NAMES) <= set(found)

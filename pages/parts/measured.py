@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 
     from nnlab.agreement import Agreement
     from nnlab.chart import Chart
+    from nnlab.cure import Cure
     from nnlab.palette import Mode
     from nnlab.prediction import Prediction
     from nnlab.signal_words import InitialVerdict
 
+    Progress = Callable[[int], None]  # says how many networks are drawn
     DrawInitial = Callable[[Prediction, Ensemble | None, Mode], Chart]
 
 CHOICES = (
@@ -69,19 +71,20 @@ def _predicted(network: RandomNetwork) -> Prediction:
 def section(address: Address) -> Callable[[], None]:
     """Draw the section with theory alone; what is given back draws networks, and them beside theory.
 
-    That takes a second or more, in which the visitor reads what theory says.
+    That takes a second or more, in which the visitor reads what theory says. Nothing moves on the page then.
     """
     from nnlab.signal_words import verdict
 
     st.subheader("Does the signal get through?", anchor="measured")
     network = _allowed(address)
     prediction = _predicted(network)
-    place = st.empty()
-    with place.container(border=True):
-        _sentences(verdict(prediction, None))
+    expected = verdict(prediction, None)
+    with st.container(border=True, key="initial_verdict"):
+        sentences, actions = st.empty(), st.empty()
+    _verdict(sentences, expected)
+    _actions(actions, address, network, expected.cure)
     _facts(prediction)
-    count = _count(address, network)
-    progress = st.empty()
+    count, progress = _count(address, network)
     finish_pictures = _pictures(address, prediction, count)
     table = st.container()
 
@@ -89,9 +92,10 @@ def section(address: Address) -> Callable[[], None]:
         ensemble = _drawn(network, count, progress)
         found = _compared(prediction, ensemble)
         # The first number compared is what reaches layer 1, where there is more than one layer.
-        reached = found[0] if found and network.config.depth > 1 else None
-        with place.container(border=True, key="initial_verdict"):
-            _verdict(address, network, verdict(prediction, reached))
+        said = verdict(prediction, found[0] if found and network.config.depth > 1 else None)
+        _verdict(sentences, said)
+        if said.cure != expected.cure:
+            _actions(actions, address, network, said.cure)
         for finish_picture in finish_pictures:
             finish_picture()
         if ensemble is not None:
@@ -108,8 +112,8 @@ def _allowed(address: Address) -> RandomNetwork:
         return RandomNetwork(DEFAULT)
 
 
-def _count(address: Address, network: RandomNetwork) -> int:
-    """Give how many networks are wanted, or there is time for; 0 where there is no memory for one."""
+def _count(address: Address, network: RandomNetwork) -> tuple[int, Progress]:
+    """Give how many networks are drawn, and the line that says so; 0 where there is no memory for one."""
     left, right = st.columns([3, 1], gap="medium")
     with left:
         wanted = address.slider("networks")
@@ -121,22 +125,24 @@ def _count(address: Address, network: RandomNetwork) -> int:
         count = networks_allowed(network.config, wanted, memory=memory, work=work)
     except ValueError as error:
         complain(f"{error}. Theory is drawn alone", "networks")
-        return 0
-    if count < wanted:
-        st.caption(f"Networks of this size take long: {count} of {wanted} are drawn.")
-    return count
+        return 0, lambda done: None
+    place = st.empty()
+    fewer = f"Networks of this size take long: {count} of {wanted} are drawn. " if count < wanted else ""
+    all_drawn = fewer or (f"All {count} networks are drawn." if count > 1 else "The network is drawn.")
+
+    def say(done: int) -> None:
+        place.caption(all_drawn if done == count else f"{fewer}Drawing networks ... {done} of {count}")
+
+    say(count if kept(network, count) else 0)
+    return count, say
 
 
-def _drawn(network: RandomNetwork, count: int, progress: DeltaGenerator) -> Ensemble | None:
+def _drawn(network: RandomNetwork, count: int, progress: Progress) -> Ensemble | None:
     """Draw the networks and say how many are drawn; a visitor who chooses anew meanwhile breaks it off."""
     if not count:
         return None
-    ensemble = drawn(
-        network,
-        count,
-        lambda number: progress.progress(number / count, f"Drawing networks ... {number} of {count}"),
-    )
-    progress.empty()
+    ensemble = drawn(network, count, progress)
+    progress(count)
     return ensemble
 
 
@@ -148,24 +154,24 @@ def _compared(prediction: Prediction, ensemble: Ensemble | None) -> tuple[Agreem
     return agreements(prediction, ensemble)
 
 
-def _sentences(said: InitialVerdict) -> None:
+def _verdict(place: DeltaGenerator, said: InitialVerdict) -> None:
     severity = f", {said.severity}" if said.severity else ""
-    st.markdown(f"{ICONS[said.severity]} **{said.title}{severity}.** {plain(said.headline)}")
-    st.markdown(plain(said.reach))
-    if said.advice:
-        st.markdown(f":material/build: **What to change.** {plain(said.advice)}")
+    with place.container():
+        st.markdown(f"{ICONS[said.severity]} **{said.title}{severity}.** {plain(said.headline)}")
+        st.markdown(plain(said.reach))
+        if said.advice:
+            st.markdown(f":material/build: **What to change.** {plain(said.advice)}")
 
 
-def _verdict(address: Address, network: RandomNetwork, said: InitialVerdict) -> None:
-    _sentences(said)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if said.cure is not None:
+def _actions(place: DeltaGenerator, address: Address, network: RandomNetwork, cure: Cure | None) -> None:
+    with place.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if cure is not None:
             st.button(
-                f"Try this: {describe(said.cure.change)}",
+                f"Try this: {describe(cure.change)}",
                 icon=":material/healing:",
                 key="try_initial",
                 on_click=_change,
-                args=(address, said.cure.change),
+                args=(address, cure.change),
             )
         if network.sigma_b == 0:  # the lab knows no biases but the initializer's
             in_lab = network.config.replace(dataset="digits", batch_size=ExperimentConfig.batch_size)
