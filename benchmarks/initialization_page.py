@@ -14,7 +14,8 @@ from benchmarks.sweep_page import CHANGING_FLOOR, calm, opened, repaint
 CHARTS = ("initial_gradient", "initial_spread", "initial_saturation", "initial_likeness")
 MAPS = ("phase_map", "depth_map")
 CHANGES = (
-    ("new depth", "initialization_depth", "ArrowRight"),
+    ("first new depth", "initialization_depth", "ArrowRight"),
+    ("next new depth", "initialization_depth", "ArrowRight"),
     ("depth seen before", "initialization_depth", "ArrowLeft"),
     ("new width", "initialization_width", "ArrowRight"),
     ("point moved", "phases_sigma_w", "ArrowRight"),
@@ -71,7 +72,8 @@ def measure(browser: Any, address: str, seed: int, note: Note) -> None:
         first = {chart: times[0] for chart, times in found.items() if times[0] is not None}
         theory, maps = ([first[chart] for chart in names if chart in first] for names in (CHARTS, MAPS))
         dots = [found[chart][1] for chart in CHARTS if chart in first]
-        for what, times in (("maps", maps), ("charts with theory", theory), ("charts with dots", dots)):
+        note(f"{name}: first picture s", min(theory + maps) / 1000)
+        for what, times in (("maps", maps), ("four charts", theory), ("their dots", dots)):
             if times:
                 note(f"{name}: {what} s", max(times) / 1000)
     page.context.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -12,7 +13,7 @@ from test_lesson_pages import charts, complaints, components, frames, texts
 from nnlab.ensemble import Told
 from nnlab.hosting import HOSTED_VARIABLE
 from nnlab.random_network import RandomNetwork
-from pages.parts import ensembles, measured
+from pages.parts import ensembles, first_sight, measured
 from pages.parts.drawing import DEFAULT
 
 SCRIPT = Path(__file__).parent.parent / "dashboard.py"
@@ -118,6 +119,27 @@ def test_the_default_network_is_drawn_twenty_times():
     assert (DEFAULT.activation, DEFAULT.depth, DEFAULT.width) == ("sigmoid", 10, 100)
     (choice,) = measured.CHOICES
     assert (choice.field.name, choice.default) == ("networks", 20)
+
+
+def test_a_new_tab_paints_two_charts_then_two_and_a_page_from_the_menu_all_four(monkeypatch):
+    waited: list[int] = []
+    sleep = SimpleNamespace(sleep=lambda seconds: waited.append(len(charts_drawn)))
+    charts_drawn: list[str] = []
+    monkeypatch.setattr(first_sight, "time", sleep)
+    show = measured.picture
+    monkeypatch.setattr(measured, "picture", lambda *given: [charts_drawn.append(""), show(*given)][1])
+    small()
+    page = visit(**SMALL)
+    assert waited == [2, 4]
+    page.run()
+    assert waited == [2, 4]
+    waited.clear(), charts_drawn.clear()
+    page = AppTest.from_file(SCRIPT, default_timeout=60)
+    page._bidi_component_manager = components()
+    page.run()
+    page.query_params.update(SMALL)
+    page.switch_page(PAGE).run()
+    assert waited == [4]
 
 
 def test_networks_are_drawn_once_for_all_visitors(monkeypatch):

@@ -13,10 +13,28 @@ from pages.parts.address import Address
 # programs load side by side. The rest comes while the visitor reads the first lines.
 PAINT_SECONDS = 1.0
 
+LOADED = "is_painter_loaded"
+
 
 def let_paint(address: Address) -> None:
     """On a visitor's first sight of a page, wait until the browser has painted what stands above."""
-    if not st.session_state.get(f"painted_{address.page}"):
-        st.session_state[f"painted_{address.page}"] = True
+    _pause(f"painted_{address.page}")
+
+
+def let_load() -> None:
+    """On the first sight of a tab, wait until the browser has loaded what draws the pictures above."""
+    _pause(LOADED)
+
+
+def note_page(title: str) -> None:
+    """Remember the first page that a tab shows; from the second on, what draws pictures is loaded."""
+    if st.session_state.setdefault("first_page", title) != title:
+        st.session_state[LOADED] = True
+
+
+def _pause(name: str) -> None:
+    """Wait, once in a session."""
+    if not st.session_state.get(name):
+        st.session_state[name] = True
         with courtesy.waiting():
             time.sleep(PAINT_SECONDS)

@@ -20,7 +20,7 @@ from pages.parts.complaint import complain
 from pages.parts.drawing import DEFAULT, network_of, number
 from pages.parts.ensembles import drawn, kept
 from pages.parts.figure import picture, sketched
-from pages.parts.first_sight import let_paint
+from pages.parts.first_sight import let_load, let_paint
 from pages.parts.plain import plain
 from pages.parts.save import save_table
 
@@ -211,11 +211,11 @@ def _pictures(address: Address, prediction: Prediction, count: int) -> list[Call
     from nnlab.initialization_charts import CHARTS
 
     finish = []
-    for pair in (CHARTS[:2], CHARTS[2:]):
+    for pair, wait in ((CHARTS[:2], let_load), (CHARTS[2:], partial(let_paint, address))):
         for column, draw in zip(st.columns(2, gap="medium"), pair, strict=True):
             with column:
                 finish += _picture(draw, prediction, count)
-        let_paint(address)
+        wait()
     return finish
 
 

@@ -10,6 +10,7 @@ from nnlab import courtesy, joblog
 from nnlab.hosting import is_hosted
 from nnlab.memory import keep_little
 from pages.parts import caches
+from pages.parts.first_sight import note_page
 from pages.parts.gate import guard
 from pages.parts.query import check_length
 
@@ -35,5 +36,6 @@ def page(title: str) -> None:
         joblog.take_over(PAGE_LOG)
         keep_little()
         courtesy.let_first(_is_drawn)
+    note_page(title)
     caches.offer()
     check_length()
