@@ -12,7 +12,7 @@ from nnlab import joblog, lease
 from nnlab.hosting import HOSTED_MEMORY_LIMIT, HOSTED_TIME_LIMIT, HOSTED_WORK_LIMIT, is_hosted
 from nnlab.jobs import Job, NoPlace, Refused
 from nnlab.lease import NOBODY
-from nnlab.memory import give_memory_back, held_bytes
+from nnlab.memory import give_memory_back, held_bytes, let_code_go
 from nnlab.schedule import LONG_SECONDS, Place, Ticket, next_to_start, places
 from nnlab.sweep_cost import spoken_seconds
 
@@ -274,6 +274,8 @@ class JobBoard:
                     job.fail(error)
             job._changed.set()
             give_memory_back()
+            if is_hosted():
+                let_code_go()
             with self._lock:
                 self._running.remove(job)
                 self._learn_pace(job)

@@ -6,7 +6,8 @@ import gc
 import logging
 import threading
 
-from nnlab.memory import give_memory_back
+from nnlab.hosting import is_hosted
+from nnlab.memory import give_memory_back, let_code_go
 
 log = logging.getLogger(__name__)
 
@@ -36,3 +37,5 @@ def _import_trainer() -> None:
     # while they walk all of torch, pass over it from now on.
     gc.freeze()
     give_memory_back()
+    if is_hosted():
+        let_code_go()
