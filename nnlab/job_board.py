@@ -28,6 +28,8 @@ HOSTED_KEEP_FINISHED, HOSTED_KEPT_BYTES = 60, 30_000_000
 REFUSE_ABOVE = 520_000_000
 # ... and from here on somebody's run has to go before everybody's does.
 STOP_ABOVE = 600_000_000
+# What runs again comes back page by page, some thousand of them: not after every run of a busy class.
+CODE_SECONDS = 20.0
 GUARD_SECONDS = 0.25  # between two looks at the memory: a run allocates 64 MB in about a second
 # How much of the latest job's pace goes into the pace that waiting times are told with.
 PACE_SHARE = 0.3
@@ -70,6 +72,7 @@ class JobBoard:
         self._workers = 0
         self._is_guarded = False
         self._pace = 1.0
+        self._code_went = -CODE_SECONDS
         self._caches: dict[str, Callable[[], None]] = {}
 
     def submit(self, job: AnyJob, owner: str = NOBODY) -> AnyJob:
@@ -274,8 +277,7 @@ class JobBoard:
                     job.fail(error)
             job._changed.set()
             give_memory_back()
-            if is_hosted():
-                let_code_go()
+            self._let_code_go()
             with self._lock:
                 self._running.remove(job)
                 self._learn_pace(job)
@@ -299,6 +301,12 @@ class JobBoard:
     def add_cache(self, name: str, clear: Callable[[], None]) -> None:
         """Name something that can be emptied when memory is short, once."""
         self._caches[name] = clear
+
+    def _let_code_go(self) -> None:
+        """On a public server, now and then, hand back the code of libraries that does not run."""
+        if is_hosted() and time.monotonic() - self._code_went >= CODE_SECONDS:
+            self._code_went = time.monotonic()
+            let_code_go()
 
     def make_room(self) -> None:
         """Give up what can be had again: caches, and finished jobs that nobody looks at."""

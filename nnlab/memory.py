@@ -59,7 +59,7 @@ def let_code_go() -> None:
     of files, page by page and without reading a disk. Only pages that are as they are in the file are taken
     out. Does nothing where the system is not Linux.
     """
-    with contextlib.suppress(OSError, AttributeError, ValueError):
+    with contextlib.suppress(OSError, AttributeError, TypeError, ValueError):
         library = ctypes.CDLL(None)
         for start, end in _unchanged_code(SMAPS.read_text()):
             library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)

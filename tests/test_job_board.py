@@ -389,6 +389,22 @@ def test_one_run_at_a_time_is_stopped(board: JobBoard, process: Memory) -> None:
     new.gate.set()
 
 
+def test_code_that_does_not_run_is_let_go_now_and_then_and_only_on_a_public_server(
+    board: JobBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(job_board, "let_code_go", lambda: calls.append("went"))
+    finished(board, "a")
+    finished(board, "b")
+    assert len(calls) == 1
+    monkeypatch.setattr(job_board, "CODE_SECONDS", 0.0)
+    finished(board, "c")
+    assert len(calls) == 2
+    monkeypatch.delenv(hosting.HOSTED_VARIABLE)
+    finished(board, "d")
+    assert len(calls) == 2
+
+
 def test_caches_are_cleared_before_a_run_is_stopped(board: JobBoard, process: Memory) -> None:
     job = running(board, "a")
 
