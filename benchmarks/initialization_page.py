@@ -1,4 +1,4 @@
-"""The page Initialization in headless Chromium: a slider moved to a place nobody has asked for before.
+"""The page Initialization in headless Chromium: opened, and a slider moved to where nobody has been before.
 
 Theory's charts follow first, the dots of drawn networks when they are drawn. Streamlit's own floor, a page of
 one choice and one chart, is measured in turn with it on the same machine.
@@ -6,12 +6,15 @@ one choice and one chart, is measured in turn with it on the same machine.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from benchmarks.app import Note, compare
+from benchmarks.app import CHART, Note, compare, first_paint
 from benchmarks.sweep_page import CHANGING_FLOOR, calm, opened, repaint
 
 CHARTS = ("initial_gradient", "initial_spread", "initial_saturation", "initial_likeness")
+SIZE = {"width": 1440, "height": 1000}
+PICTURE = ":is(svg.marks, canvas)"
 MAPS = ("phase_map", "depth_map")
 CHANGES = (
     ("first new depth", "initialization_depth", "ArrowRight"),
@@ -63,6 +66,37 @@ def moved(page: Any, slider: str, key: str = "ArrowRight") -> dict[str, Any]:
     return dict(page.evaluate("(handle) => handle.promise", watching))
 
 
+def from_address(browser: Any, address: str) -> list[float]:
+    """Open the page in a new tab, without a cache; give the seconds until each of the four charts stands."""
+    page = browser.new_context(viewport=SIZE).new_page()
+    start = time.perf_counter()
+    page.goto(f"{address}Initialization", wait_until="commit")
+    times = _charts(page, start)
+    page.context.close()
+    return times
+
+
+def from_menu(browser: Any, address: str) -> list[float]:
+    """Choose the page in the menu of the lab; give the seconds until each of the four charts stands."""
+    page = browser.new_context(viewport=SIZE).new_page()
+    page.goto(address)
+    page.locator(CHART).first.wait_for()
+    calm(page)
+    start = time.perf_counter()
+    page.get_by_test_id("stSidebarNav").get_by_text("Initialization").click()
+    times = _charts(page, start)
+    page.context.close()
+    return times
+
+
+def _charts(page: Any, start: float) -> list[float]:
+    times = []
+    for name in CHARTS:
+        page.locator(f".st-key-chart_{name} {PICTURE}").first.wait_for()
+        times.append(time.perf_counter() - start)
+    return times
+
+
 def measure(browser: Any, address: str, seed: int, note: Note) -> None:
     """Take one round, with networks that nobody has drawn before."""
     page, _ = opened(browser, f"{address}Initialization?seed={seed}", (1440, 1000))
@@ -87,6 +121,13 @@ def main(rounds: int) -> None:
             page, _ = opened(browser, floor, (1440, 1000))
             note("floor: option chosen to repaint s", repaint(page, "[data-testid=stMain]", "Healthy"))
             page.context.close()
+            note("floor: opened to its chart s", first_paint(browser, floor, "Verdict")[1])
+            for name, times in (
+                ("opened by its address", from_address(browser, app)),
+                ("chosen in the menu", from_menu(browser, app)),
+            ):
+                note(f"{name}: first chart s", times[0])
+                note(f"{name}: all four charts s", times[-1])
             measure(browser, app, seed, note)
 
     compare("initialization_page", measured, CHANGING_FLOOR)
