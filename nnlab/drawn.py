@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,8 +13,9 @@ import torch
 from nnlab.autograd_learner import AutogradLearner
 from nnlab.datasets import load_dataset
 from nnlab.engine import covers
-from nnlab.ensemble import MOST_NETWORKS, Ensemble, Told, seeds_from, untold
-from nnlab.learner import EngineLearner
+from nnlab.ensemble import MOST_NETWORKS, Ensemble, seeds_from
+from nnlab.errands import Told, untold
+from nnlab.learner import Check, EngineLearner
 from nnlab.member import Member, begin
 from nnlab.metrics import METRICS, measure_network
 from nnlab.model import Block
@@ -48,8 +50,8 @@ def draw(network: RandomNetwork, count: int, told: Told = untold) -> Ensemble:
     """Draw `count` networks, from the experiment's seed and those after it, and measure each.
 
     Weights, data and batch are those with which the experiment's training begins, seed by seed; `sigma_b`
-    adds biases from a stream of their own. Before each network `told` hears how many are drawn; what it
-    raises breaks the drawing off.
+    adds biases from a stream of their own. All along `told` hears how many are drawn; what it raises breaks
+    the drawing off.
 
     Raises:
         ValueError: count is not allowed, or the dataset is a CSV file that cannot be used.
@@ -60,14 +62,16 @@ def draw(network: RandomNetwork, count: int, told: Told = untold) -> Ensemble:
     with _TURNS, one_thread(), unwarned():
         measured: list[tuple[dict[str, np.ndarray], dict[str, float]]] = []
         for seed in seeds:
-            told(len(measured))
-            measured.append(_measure(network, seed))
+            measured.append(_measure(network, seed, partial(told, len(measured))))
     layers = {name: np.stack([numbers[name] for numbers, _ in measured]) for name in measured[0][0]}
     whole = {name: np.array([numbers[name] for _, numbers in measured]) for name in WHOLE_METRICS}
     return Ensemble(network, seeds, layers, whole)
 
 
-def _measure(network: RandomNetwork, seed: int) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+def _measure(
+    network: RandomNetwork, seed: int, check: Check
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    check()
     config = network.config.replace(seed=seed)
     member = begin(Plan(config, load_dataset(config)))
     if network.sigma_b > 0:
@@ -78,10 +82,10 @@ def _measure(network: RandomNetwork, seed: int) -> tuple[dict[str, np.ndarray], 
         else AutogradLearner(member.model, config)
     )
     learner.load(0, member.x, member.y, next(member.batches))
-    learner.forward_backward(watched=True, check=lambda: None)
+    learner.forward_backward(watched=True, check=check)
     (batch,) = learner.measure()
     layers = {name: batch.layers[name][: config.depth] for name in BATCH_METRICS}
-    layers |= _of_units(batch)
+    layers |= _of_units(batch, check)
     learner.close()
     delta = layers["delta_norm"]
     # Nothing relative to nothing is nothing: the step function lets no signal through to any layer.
@@ -98,15 +102,13 @@ def _add_biases(member: Member, sigma_b: float) -> None:
             bias.add_(torch.empty_like(bias).normal_(0.0, sigma_b, generator=generator))
 
 
-def _of_units(batch: Measured) -> dict[str, np.ndarray]:
+def _of_units(batch: Measured, check: Check) -> dict[str, np.ndarray]:
     """Measure what needs the units one by one, and the mean square of the slopes."""
-    rows = [
-        [
-            float(sample.slope.double().square().mean()),
-            *(METRICS[name].measure(sample) for name in UNIT_METRICS),
-        ]
-        for sample in _one_by_one(batch)
-    ]
+    rows = []
+    for sample in _one_by_one(batch):
+        check()
+        slope_power = float(sample.slope.double().square().mean())
+        rows.append([slope_power, *(METRICS[name].measure(sample) for name in UNIT_METRICS)])
     columns = np.array(rows, dtype=float).T
     return dict(zip(("slope_power", *UNIT_METRICS), columns, strict=True))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,6 @@ CALLS, MOMENTS, SPECTRUM = 5e7, 12, 20
 # What the smallest drawing takes, and what is lost between blocks: measured, from 2 x 16 to 10 x 512.
 SMALLEST_BYTES, MARGIN = 3_000_000, 1.1
 SEEDS = int(FIELDS["seed"].high or 0) + 1
-
-Told = Callable[[int], object]  # hears, before each network is drawn, how many are
-
-
-def untold(number: int) -> None:
-    """Hear it and do nothing."""
 
 
 @dataclass(frozen=True)

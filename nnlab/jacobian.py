@@ -16,6 +16,7 @@ import numpy as np
 
 from nnlab.activations import ACTIVATIONS
 from nnlab.config import ExperimentConfig
+from nnlab.errands import Told, untold
 from nnlab.initializers import INITIALIZERS
 from nnlab.isometry import predict_square_signal
 from nnlab.matrix_chain import chain_singular_values
@@ -124,12 +125,13 @@ def _power(exponent: float) -> float:
     return math.inf if exponent >= 308 else 10.0**exponent
 
 
-def draw_spectra(network: RandomNetwork) -> Spectra:
+def draw_spectra(network: RandomNetwork, told: Told = untold) -> Spectra:
     """Draw Jacobians of a network and of Gaussian and orthogonal ones with the same sigma_w and biases.
 
     At most MAX_WIDTH units wide: a wider network is drawn narrower, with its own sigma_w and sigma_b. Each
     draw has an input of its own, of standard normal numbers. LSUV is drawn as orthogonal weights of the size
-    that theory says makes the variance of every z 1.
+    that theory says makes the variance of every z 1. Before each draw `told` hears how many of its kind are
+    drawn; what it raises breaks the drawing off.
     """
     config = network.config
     width = min(config.width, MAX_WIDTH)
@@ -139,13 +141,14 @@ def draw_spectra(network: RandomNetwork) -> Spectra:
 
     with one_thread(), np.errstate(all="ignore"):  # what overflows is nan in the result, and said
         own, gaussian, orthogonal = (
-            Spectrum(kind, np.stack([_draw(network, kind, width, place) for place in range(draws)]))
+            Spectrum(kind, np.stack([_draw(network, kind, width, place, told) for place in range(draws)]))
             for kind in KINDS
         )
     return Spectra(network, width, own, gaussian, orthogonal)
 
 
-def _draw(network: RandomNetwork, kind: str, width: int, place: int) -> np.ndarray:
+def _draw(network: RandomNetwork, kind: str, width: int, place: int, told: Told) -> np.ndarray:
+    told(place)
     layers, x = draw_layers(network, kind, width, place)
     factors = layer_jacobians(layers, x, network.config)
     if not all(np.isfinite(factor).all() for factor in factors):

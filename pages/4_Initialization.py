@@ -30,11 +30,11 @@ if is_moved:
     with maps:
         still_section(address, phases.section)
 with networks:
-    draw_networks = measured.section(address)
+    have_networks_drawn = measured.section(address)
 if not is_moved:
     with maps:
         still_section(address, phases.section)
-draw_networks()  # takes a second or more, in which theory can be read
+have_networks_drawn()  # which would take time from what stands above
 still_section(address, spectrum.section)
 still_section(address, born_dead.section)
 menu()

@@ -22,7 +22,7 @@ LAYERS = (
         "activations", "streams", "numerals", "palette", "samples", "field", "question", "softmax", "shipped",
         "split", "fonts", "provenance", "snippets", "advice", "layer_names", "stop", "joblog", "vega",
         "whole_file", "failure", "hosting", "memory", "lease", "allowance", "upload_gate", "unread",
-        "spreadsheet", "courtesy",
+        "spreadsheet", "courtesy", "errands",
     ),
     (
         "initializers", "datasets", "csvfile", "csvtable", "csvdata", "network", "questions",
@@ -125,7 +125,7 @@ TORCH_FREE = (
     "linear_product", "signal_theory", "random_network", "mode_strength",
     "fixed_correlation", "matrix_chain", "isometry", "jacobian", "spectrum_words",
     "spectrum_charts", "born_dead_curves", "born_dead_words", "born_dead_charts",
-    "phase_map", "criticality", "phase_words",
+    "phase_map", "criticality", "phase_words", "errands",
     "phase_marks", "phase_charts", "depth_charts",
     "cosine_theory", "scatter", "ensemble", "prediction", "agreement", "settled", "cure",
     "signal_words", "theory_facts", "caveats", "initialization_charts",

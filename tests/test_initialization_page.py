@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from errands import run_and_settle, settle
 from streamlit.testing.v1 import AppTest
 from test_lesson_pages import charts, complaints, components, frames, texts
 
-from nnlab.ensemble import Told
+from nnlab.drawn import draw
+from nnlab.ensemble import Ensemble
+from nnlab.errands import Told
 from nnlab.hosting import HOSTED_VARIABLE
 from nnlab.random_network import RandomNetwork
-from pages.parts import ensembles, first_sight, measured
+from pages.parts import first_sight, measured
 from pages.parts.drawing import DEFAULT
 
 SCRIPT = Path(__file__).parent.parent / "dashboard.py"
@@ -22,11 +26,20 @@ NAMES = ("initial_gradient", "initial_spread", "initial_saturation", "initial_li
 SMALL = {"width": "20", "depth": "3", "networks": "2"}
 
 
-def visit(**query: str) -> AppTest:
+def begun(**query: str) -> AppTest:
+    """Open the page; what it has drawn in the background may not be there yet."""
     page = AppTest.from_file(SCRIPT, default_timeout=60)
     page._bidi_component_manager = components()
     page.query_params.update(query)
     page = page.switch_page(PAGE).run()
+    assert not page.exception
+    return page
+
+
+def visit(**query: str) -> AppTest:
+    page = begun(**query)
+    settle()
+    page.run()
     assert not page.exception
     return page
 
@@ -83,27 +96,38 @@ def test_nothing_too_much_and_no_rule_are_said_not_raised(query, words):
     assert set(NAMES) <= set(charts(page))
 
 
+def test_theory_stands_while_networks_are_drawn(monkeypatch):
+    is_open = threading.Event()
+    monkeypatch.setattr("nnlab.drawn.draw", lambda *given: [is_open.wait(60), draw(*given)][1])
+    page = begun(seed="31", **SMALL)
+    is_open.set()
+    words, found = texts(page), charts(page)
+    assert "Drawing networks ... 0 of 2" in words
+    assert words.count(measured.AWAITED) == len(NAMES)
+    assert set(NAMES) <= set(found)
+    assert frames(found["initial_gradient"])["rows"].empty
+    assert len(frames(found["initial_gradient"])["theory"]) == 3
+    assert not [table for table in page.dataframe if table.key == "agreement"]
+    settle()
+    page.run()
+    assert frames(charts(page)["initial_gradient"])["rows"]["networks"].tolist() == [2.0] * 3
+    assert "Drawing networks" not in texts(page)
+
+
 def test_what_takes_long_is_drawn_less_often_and_what_needs_memory_on_a_server_not_at_all(monkeypatch):
     drawn = []
 
-    def draw(network: RandomNetwork, count: int, told: Told) -> None:
-        told(0)
+    def noted(network: RandomNetwork, count: int, told: Told) -> Ensemble:
         drawn.append((network.config.width, count))
-        raise InterruptedError
+        return draw(network, count, told)
 
-    monkeypatch.setattr("nnlab.drawn.draw", draw)
-    page = AppTest.from_file(SCRIPT, default_timeout=60)
-    page._bidi_component_manager = components()
-    page.query_params.update({"width": "1024", "depth": "12", "networks": "5"})
-    page = page.switch_page(PAGE).run()
-    assert drawn == [(1024, 1)]
+    monkeypatch.setattr("nnlab.drawn.draw", noted)
+    page = begun(width="1024", depth="12", networks="5")
     assert "Networks of this size take long: 1 of 5 are drawn. Drawing networks ... 0 of 1" in texts(page)
-    # What theory says stands before.
-    found = charts(page)
-    assert set(NAMES) <= set(found)
-    assert frames(found["initial_gradient"])["rows"].empty
-    assert len(frames(found["initial_gradient"])["theory"]) == 12
-    assert texts(page).count(measured.AWAITED) == len(NAMES)
+    settle()
+    assert drawn == [(1024, 1)]
+    page.run()
+    assert "Networks of this size take long: 1 of 5 are drawn.\n" in texts(page)
     monkeypatch.setenv(HOSTED_VARIABLE, "1")
     page = page.run()
     assert not page.exception
@@ -113,6 +137,25 @@ def test_what_takes_long_is_drawn_less_often_and_what_needs_memory_on_a_server_n
     assert "at most 64 MB" in said
     assert frames(charts(page)["initial_gradient"])["rows"].empty
     assert not [table for table in page.dataframe if table.key == "agreement"]
+
+
+def test_what_a_drawing_fails_with_is_said_and_the_next_one_is_tried_anew(monkeypatch):
+    is_open = threading.Event()
+
+    def fail(*given: object) -> None:
+        assert is_open.wait(60)
+        raise MemoryError("no room for the weights")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nnlab.drawn.draw", fail)
+        page = begun(seed="32", **SMALL)
+        is_open.set()
+        settle()
+        page.run()
+    assert len(page.exception) == 1
+    page = run_and_settle(page)
+    assert not page.exception
+    assert "All 2 networks are drawn." in texts(page)
 
 
 def test_the_default_network_is_drawn_twenty_times():
@@ -128,8 +171,7 @@ def test_a_new_tab_paints_two_charts_then_two_and_a_page_from_the_menu_all_four(
     monkeypatch.setattr(first_sight, "time", sleep)
     show = measured.picture
     monkeypatch.setattr(measured, "picture", lambda *given: [charts_drawn.append(""), show(*given)][1])
-    ensembles.drawn(network_of_small(), 2)  # what is not drawn yet comes in two steps
-    page = visit(**SMALL)
+    page = begun(**SMALL)
     assert waited == [2, 4]
     page.run()
     assert waited == [2, 4]
@@ -143,43 +185,8 @@ def test_a_new_tab_paints_two_charts_then_two_and_a_page_from_the_menu_all_four(
 
 
 def test_networks_are_drawn_once_for_all_visitors(monkeypatch):
-    ensembles.drawn(network_of_small(), 2)
+    visit(**SMALL)
     monkeypatch.delattr("nnlab.drawn.draw")
-    page = visit(**SMALL)
+    page = begun(**SMALL)
     assert frames(charts(page)["initial_gradient"])["rows"]["networks"].tolist() == [2.0] * 3
-    ensembles.forget()
-    with pytest.raises(ImportError):
-        ensembles.drawn(network_of_small(), 2)
-
-
-def test_who_breaks_off_a_drawing_leaves_nothing_and_ends_the_turn():
-    heard: list[int] = []
-
-    def told(number: int) -> None:
-        heard.append(number)
-        if number == 1:
-            raise InterruptedError
-
-    ensembles.forget()
-    with pytest.raises(InterruptedError):
-        ensembles.drawn(network_of_small(), 3, told)
-    assert heard == [0, 1]
-    assert ensembles.kept(network_of_small(), 3) is None
-    ensemble = ensembles.drawn(network_of_small(), 3)
-    assert len(ensemble.seeds) == 3
-    assert ensembles.drawn(network_of_small(), 3) is ensemble
-
-
-def test_the_ensembles_asked_for_last_are_kept():
-    ensembles.forget()
-    first = ensembles.drawn(network_of_small(0), 1)
-    for seed in range(1, ensembles.MOST_KEPT):
-        ensembles.drawn(network_of_small(seed), 1)
-    assert ensembles.drawn(network_of_small(0), 1) is first
-    ensembles.drawn(network_of_small(ensembles.MOST_KEPT), 1)
-    assert ensembles.kept(network_of_small(0), 1) is first
-    assert ensembles.kept(network_of_small(1), 1) is None
-
-
-def network_of_small(seed: int = 0) -> RandomNetwork:
-    return RandomNetwork(DEFAULT.replace(width=20, depth=3, seed=seed))
+    assert measured.AWAITED not in texts(page)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from errands import settle
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
@@ -125,7 +126,7 @@ def test_a_gain_beyond_all_maps_has_a_way_back():
     assert said(page, "gain") == "1.0"
 
 
-def test_the_maps_are_drawn_before_the_networks_and_first_where_the_point_was_moved(monkeypatch):
+def test_the_maps_are_drawn_after_theory_and_first_where_the_point_was_moved(monkeypatch):
     order: list[str] = []
 
     def noted(name: str, of: str) -> None:
@@ -133,10 +134,12 @@ def test_the_maps_are_drawn_before_the_networks_and_first_where_the_point_was_mo
         monkeypatch.setattr(f"{of}.{name}", lambda *given: [order.append(name), draw(*given)][1])
 
     page = visit(depth="3", networks="1", activation="tanh", seed="77")
-    noted("draw", "nnlab.drawn")
+    settle()
     noted("phase_chart", "nnlab.phase_charts")
     noted("facts", "nnlab.theory_facts")
+    noted("await_errand", "pages.parts.ensembles")
     page.slider(key="phases_sigma_w").set_value(1.25).run()
-    assert order == ["phase_chart", "facts", "draw"]
+    assert order == ["phase_chart", "facts", "await_errand"]
     page.slider(key="initialization_depth").set_value(4).run()
-    assert order[3:] == ["facts", "phase_chart", "draw"]
+    assert order[3:] == ["facts", "phase_chart", "await_errand"]
+    settle()

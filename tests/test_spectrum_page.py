@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
+from errands import run_and_settle, settle
 from streamlit.testing.v1 import AppTest
 
+from nnlab.jacobian import draw_spectra
 from pages.parts import first_sight
 
 SCRIPT = Path(__file__).parent.parent / "dashboard.py"
@@ -29,7 +32,7 @@ def both_sections():
 def visit(**query):
     page = AppTest.from_function(both_sections, default_timeout=60)
     page.query_params.update({name: str(value) for name, value in query.items()})
-    return page.run()
+    return run_and_settle(page)
 
 
 def texts(page):
@@ -53,6 +56,25 @@ def test_other_shapes_of_dead_networks():
     assert not page.exception
     assert "40 layers deep and 5 wide is born dead with probability 0.72" in texts(page)  # 1 - (31/32)^40
     assert "chosen above, 3 layers deep and 4 wide, would be born dead with probability 0.18" in texts(page)
+
+
+def test_what_is_awaited_has_its_place(monkeypatch):
+    is_open = threading.Event()
+    monkeypatch.setattr(
+        "nnlab.jacobian.draw_spectra", lambda *given: [is_open.wait(60), draw_spectra(*given)][1]
+    )
+    page = AppTest.from_function(both_sections, default_timeout=60)
+    page.query_params.update({"depth": "2", "seed": "5"})
+    page.run()
+    assert "Drawing networks ..." in texts(page)
+    assert len(page.get("skeleton")) == 1
+    assert len(page.get("vega_lite_chart")) == 2
+    is_open.set()
+    settle()
+    page.run()
+    assert "Drawing networks" not in texts(page)
+    assert not page.get("skeleton")
+    assert len(page.get("vega_lite_chart")) == 3
 
 
 @pytest.mark.parametrize(

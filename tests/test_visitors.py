@@ -127,7 +127,7 @@ def test_a_run_that_had_to_make_room_says_why(board: JobBoard) -> None:
 
 def test_caches_of_pages_can_be_cleared_from_another_thread(board: JobBoard) -> None:
     visit(SHORT)
-    assert set(board._caches) == {"resources", "data", "ensembles"}
+    assert set(board._caches) == {"resources", "data", "errands"}
     board.make_room()
     assert not visit(SHORT).exception
 

@@ -1,51 +1,33 @@
-"""The ensembles drawn last, kept for all visitors; nobody changes them."""
+"""The ensembles of the Initialization page: drawn in the background, kept for all visitors, never changed."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 
-from nnlab.ensemble import Ensemble, Told, untold
+from nnlab.ensemble import Ensemble
+from nnlab.errands import Told
 from nnlab.random_network import RandomNetwork
-from pages.parts.in_turn import in_turn
+from pages.parts.awaited import await_errand, found
 
-MOST_KEPT = 16
+_Key = tuple[str, RandomNetwork, int]
 
-_Key = tuple[RandomNetwork, int]
-_kept: OrderedDict[_Key, Ensemble] = OrderedDict()
-_lock = threading.Lock()
+
+def _key(network: RandomNetwork, count: int) -> _Key:
+    return "ensemble", network, count
 
 
 def kept(network: RandomNetwork, count: int) -> Ensemble | None:
-    """Give the ensemble of a rule and a number of networks, where it is kept."""
-    with _lock:
-        found = _kept.get((network, count))
-        if found is not None:
-            _kept.move_to_end((network, count))
-        return found
+    """Give the ensemble of a rule and a number of networks, where it is drawn."""
+    return found(_key(network, count))
 
 
-def drawn(network: RandomNetwork, count: int, told: Told = untold) -> Ensemble:
-    """Give it in any case; what `told` raises breaks the drawing off, between two networks."""
-    return kept(network, count) or _draw(network, count, told)
+def awaiting(network: RandomNetwork, count: int, say: Callable[[int], str]) -> None:
+    """Have it drawn; say how far that is until the page is drawn anew with it."""
+    await_errand("networks", _key(network, count), partial(_draw, network, count), say)
 
 
-@in_turn
 def _draw(network: RandomNetwork, count: int, told: Told) -> Ensemble:
     from nnlab.drawn import draw  # loads torch, which takes a second on a fresh server
 
-    # Who waited for a turn may find that it was drawn meanwhile.
-    found = kept(network, count)
-    if found is None:
-        found = draw(network, count, told)
-        with _lock:
-            _kept[network, count] = found
-            while len(_kept) > MOST_KEPT:
-                _kept.popitem(last=False)
-    return found
-
-
-def forget() -> None:
-    """Empty the cache."""
-    with _lock:
-        _kept.clear()
+    return draw(network, count, told)

@@ -60,29 +60,6 @@ def picture(
         _notes(chart.notes)
 
 
-def sketched(sketch: Draw, draw: Draw, caption: str, label: str, awaited: str) -> Callable[[], None]:
-    """Draw what is known of a chart by now; what is given back draws all of it, in the same place.
-
-    `awaited` says what is still to come. Explanation and files are those of all of it from the beginning.
-    """
-    chart = sketch(mode())
-    with st.container(key=f"chart_{chart.name}"):
-        st.fragment(_head)(chart.name, chart.title, draw, (caption, label))
-        place, notes = st.empty(), st.empty()
-        with place:
-            _show(chart)
-        notes.caption(awaited)
-
-    def finish() -> None:
-        whole = draw(mode())
-        with place:
-            _show(whole)
-        with notes.container():
-            _notes(whole.notes)
-
-    return finish
-
-
 def _key(chart: Chart) -> str:
     return f"vega_{chart.name}"
 

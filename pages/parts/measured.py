@@ -1,26 +1,26 @@
-"""The section on drawn networks: the verdict before training, theory's numbers, and both compared."""
+"""The section on drawn networks: theory's numbers and pictures, and what networks drawn by chance do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nnlab.config import ExperimentConfig
 from nnlab.ensemble import HOSTED_MAX_WORK, MAX_WORK, MOST_NETWORKS, Ensemble, networks_allowed
 from nnlab.field import Field
 from nnlab.hosting import HOSTED_MEMORY_LIMIT, is_hosted
 from nnlab.job_board import BOARD
 from nnlab.random_network import RandomNetwork
-from nnlab.remedies import describe
 from pages.parts.address import Address, Choice
 from pages.parts.complaint import complain
 from pages.parts.drawing import DEFAULT, network_of, number
-from pages.parts.ensembles import drawn, kept
-from pages.parts.figure import picture, sketched
+from pages.parts.ensembles import awaiting, kept
+from pages.parts.figure import picture
 from pages.parts.first_sight import let_load, let_paint
+from pages.parts.initial_verdict import initial_verdict
 from pages.parts.plain import plain
 from pages.parts.save import save_table
 
@@ -29,12 +29,9 @@ if TYPE_CHECKING:
 
     from nnlab.agreement import Agreement
     from nnlab.chart import Chart
-    from nnlab.cure import Cure
     from nnlab.palette import Mode
     from nnlab.prediction import Prediction
-    from nnlab.signal_words import InitialVerdict
 
-    Progress = Callable[[int], None]  # says how many networks are drawn
     DrawInitial = Callable[[Prediction, Ensemble | None, Mode], Chart]
 
 CHOICES = (
@@ -50,8 +47,7 @@ CHOICES = (
         20,
     ),
 )
-AWAITED = "Lines: theory. Dots follow as soon as the networks are drawn."
-ICONS = {"": ":material/check_circle:", "warn": ":material/warning:", "severe": ":material/error:"}
+AWAITED = "Theory alone. Dots follow as soon as the networks are drawn."
 COLUMN_HELP = {
     "Theory": "Mean field, exact for layers of infinite width.",
     "Measured": "Geometric mean over the drawn networks.",
@@ -69,40 +65,32 @@ def _predicted(network: RandomNetwork) -> Prediction:
 
 
 def section(address: Address) -> Callable[[], None]:
-    """Draw the section with theory alone; what is given back draws networks, and them beside theory.
+    """Draw the section; what is given back has the networks drawn, where they are not yet.
 
-    That takes a second or more, in which the visitor reads what theory says. Nothing moves on the page then.
+    That takes a second or more, for which nobody waits: theory stands here, and dots follow.
     """
     from nnlab.signal_words import verdict
 
     st.subheader("Does the signal get through?", anchor="measured")
     network = _allowed(address)
     prediction = _predicted(network)
-    expected = verdict(prediction, None)
-    with st.container(border=True, key="initial_verdict"):
-        sentences, actions = st.empty(), st.empty()
-    _verdict(sentences, expected)
-    _actions(actions, address, network, expected.cure)
-    _facts(prediction)
-    count, progress = _count(address, network)
-    finish_pictures = _pictures(address, prediction, count)
-    table = st.container()
-
-    def finish() -> None:
-        ensemble = _drawn(network, count, progress)
-        found = _compared(prediction, ensemble)
+    verdict_place, facts_place = st.container(border=True, key="initial_verdict"), st.container()
+    count, fewer, progress = _count(address, network)
+    ensemble = kept(network, count) if count else None
+    found = _compared(prediction, ensemble)
+    with verdict_place:
         # The first number compared is what reaches layer 1, where there is more than one layer.
         said = verdict(prediction, found[0] if found and network.config.depth > 1 else None)
-        _verdict(sentences, said)
-        if said.cure != expected.cure:
-            _actions(actions, address, network, said.cure)
-        for finish_picture in finish_pictures:
-            finish_picture()
-        if ensemble is not None:
-            with table:
-                _table(prediction, ensemble, found)
-
-    return finish
+        initial_verdict(address, network, said)
+    with facts_place:
+        _facts(prediction)
+    _pictures(address, prediction, ensemble, is_awaited=count > 0 and ensemble is None)
+    if ensemble is not None:
+        progress.caption(
+            fewer or (f"All {count} networks are drawn." if count > 1 else "The network is drawn.")
+        )
+        _table(prediction, ensemble, found)
+    return partial(_draw, network, count, fewer, progress) if count and ensemble is None else lambda: None
 
 
 def _allowed(address: Address) -> RandomNetwork:
@@ -112,38 +100,29 @@ def _allowed(address: Address) -> RandomNetwork:
         return RandomNetwork(DEFAULT)
 
 
-def _count(address: Address, network: RandomNetwork) -> tuple[int, Progress]:
-    """Give how many networks are drawn, and the line that says so; 0 where there is no memory for one."""
+def _count(address: Address, network: RandomNetwork) -> tuple[int, str, DeltaGenerator]:
+    """Give how many networks are drawn, why not as many as wanted, and the place for a line that says so."""
     left, right = st.columns([3, 1], gap="medium")
     with left:
         wanted = address.slider("networks")
     with right:
         number(address, "seed", 1)
+    place = st.container()
     try:
         BOARD.check_memory()
         memory, work = (HOSTED_MEMORY_LIMIT, HOSTED_MAX_WORK) if is_hosted() else (None, MAX_WORK)
         count = networks_allowed(network.config, wanted, memory=memory, work=work)
     except ValueError as error:
         complain(f"{error}. Theory is drawn alone", "networks")
-        return 0, lambda done: None
-    place = st.empty()
-    fewer = f"Networks of this size take long: {count} of {wanted} are drawn. " if count < wanted else ""
-    all_drawn = fewer or (f"All {count} networks are drawn." if count > 1 else "The network is drawn.")
-
-    def say(done: int) -> None:
-        place.caption(all_drawn if done == count else f"{fewer}Drawing networks ... {done} of {count}")
-
-    say(count if kept(network, count) else 0)
-    return count, say
+        return 0, "", place
+    fewer = f"Networks of this size take long: {count} of {wanted} are drawn."
+    return count, fewer if count < wanted else "", place
 
 
-def _drawn(network: RandomNetwork, count: int, progress: Progress) -> Ensemble | None:
-    """Draw the networks and say how many are drawn; a visitor who chooses anew meanwhile breaks it off."""
-    if not count:
-        return None
-    ensemble = drawn(network, count, progress)
-    progress(count)
-    return ensemble
+def _draw(network: RandomNetwork, count: int, fewer: str, place: DeltaGenerator) -> None:
+    """Have the networks drawn, and say how many are."""
+    with place:
+        awaiting(network, count, lambda done: f"{fewer} Drawing networks ... {done} of {count}".strip())
 
 
 def _compared(prediction: Prediction, ensemble: Ensemble | None) -> tuple[Agreement, ...]:
@@ -152,39 +131,6 @@ def _compared(prediction: Prediction, ensemble: Ensemble | None) -> tuple[Agreem
     from nnlab.agreement import agreements
 
     return agreements(prediction, ensemble)
-
-
-def _verdict(place: DeltaGenerator, said: InitialVerdict) -> None:
-    severity = f", {said.severity}" if said.severity else ""
-    with place.container():
-        st.markdown(f"{ICONS[said.severity]} **{said.title}{severity}.** {plain(said.headline)}")
-        st.markdown(plain(said.reach))
-        if said.advice:
-            st.markdown(f":material/build: **What to change.** {plain(said.advice)}")
-
-
-def _actions(place: DeltaGenerator, address: Address, network: RandomNetwork, cure: Cure | None) -> None:
-    with place.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if cure is not None:
-            st.button(
-                f"Try this: {describe(cure.change)}",
-                icon=":material/healing:",
-                key="try_initial",
-                on_click=_change,
-                args=(address, cure.change),
-            )
-        if network.sigma_b == 0:  # the lab knows no biases but the initializer's
-            in_lab = network.config.replace(dataset="digits", batch_size=ExperimentConfig.batch_size)
-            st.page_link(
-                "dashboard.py",
-                label="Train this network in the lab, on digits",
-                icon=":material/biotech:",
-                query_params=in_lab.to_query(),
-            )
-
-
-def _change(address: Address, change: dict[str, Any]) -> None:
-    address.change(**change)
 
 
 def _facts(prediction: Prediction) -> None:
@@ -205,33 +151,34 @@ def _facts(prediction: Prediction) -> None:
             )
 
 
-def _pictures(address: Address, prediction: Prediction, count: int) -> list[Callable[[], None]]:
-    """Draw the charts; what is given back draws dots into them, where there are none yet."""
+def _pictures(
+    address: Address, prediction: Prediction, ensemble: Ensemble | None, *, is_awaited: bool
+) -> None:
     # Altair takes a third of a second to load: the verdict need not wait for it.
     from nnlab.initialization_charts import CHARTS
 
-    finish = []
     for pair, wait in ((CHARTS[:2], let_load), (CHARTS[2:], partial(let_paint, address))):
         for column, draw in zip(st.columns(2, gap="medium"), pair, strict=True):
             with column:
-                finish += _picture(draw, prediction, count)
+                _picture(draw, prediction, ensemble, is_awaited=is_awaited)
         wait()
-    return finish
 
 
-def _picture(draw: DrawInitial, prediction: Prediction, count: int) -> list[Callable[[], None]]:
+def _picture(
+    draw: DrawInitial, prediction: Prediction, ensemble: Ensemble | None, *, is_awaited: bool
+) -> None:
     network = prediction.network
     config = network.config
-    caption = f"{config.words} · sigma_b {network.sigma_b:g}"
-    label = f"drawn-{config.depth}x{config.width}-{config.activation}"
 
     def whole(mode: Mode) -> Chart:
-        return draw(prediction, drawn(network, count) if count else None, mode)
+        chart = draw(prediction, ensemble, mode)
+        return replace(chart, notes=(AWAITED,)) if is_awaited else chart
 
-    if not count or kept(network, count):
-        picture(whole, caption, label)
-        return []
-    return [sketched(partial(draw, prediction, None), whole, caption, label, AWAITED)]
+    picture(
+        whole,
+        f"{config.words} · sigma_b {network.sigma_b:g}",
+        f"drawn-{config.depth}x{config.width}-{config.activation}",
+    )
 
 
 def _table(prediction: Prediction, ensemble: Ensemble, found: tuple[Agreement, ...]) -> None:

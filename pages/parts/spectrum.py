@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from nnlab.errands import Told
 from nnlab.isometry import linear_ranking, predict_isometry
 from nnlab.random_network import RandomNetwork
 from pages.parts.address import Address
+from pages.parts.awaited import await_errand, found
 from pages.parts.drawing import DEFAULT, network_of
 from pages.parts.figure import picture
-from pages.parts.in_turn import in_turn
 from pages.parts.plain import plain
 from pages.parts.save import save_table
 
 if TYPE_CHECKING:
     from nnlab.jacobian import Spectra
 
+HEIGHT = 640  # pixels that what is awaited takes, about
 
-@st.cache_resource(max_entries=32, show_spinner="Drawing networks ...", hash_funcs={RandomNetwork: repr})
-@in_turn
-def _spectra(network: RandomNetwork) -> Spectra:
-    """Draw once for all visitors; nobody changes it."""
+
+def _draw(network: RandomNetwork, told: Told) -> Spectra:
     from nnlab.jacobian import draw_spectra
 
-    return draw_spectra(network)
+    return draw_spectra(network, told)
 
 
 def section(address: Address) -> None:
@@ -40,9 +41,14 @@ def section(address: Address) -> None:
         network = network_of(address)
     except ValueError:  # said above, beside the widgets
         network = RandomNetwork(DEFAULT)
-    spectra = _spectra(network)
-    _pictures(spectra)
-    _numbers(spectra)
+    key = ("spectra", network)
+    spectra: Spectra | None = found(key)
+    if spectra is None:
+        await_errand("spectra", key, partial(_draw, network), lambda done: "Drawing networks ...")
+        st.skeleton(height=HEIGHT)  # else what stands below would jump
+    else:
+        _pictures(spectra)
+        _numbers(spectra)
 
 
 def _pictures(spectra: Spectra) -> None:
