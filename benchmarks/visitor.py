@@ -71,10 +71,19 @@ class _Waiting:
     fragment: str
     done: asyncio.Future[float]
     run: str = ""
+    early: float = 0.0  # when the run ended "early", if it did
 
     def is_for(self, fragments: tuple[str, ...]) -> bool:
         """Whether a run of fragments, or with none of the whole page, may be what it waits for."""
         return not fragments or self.fragment in fragments
+
+    def has_ended(self, next_run: tuple[str, ...]) -> bool:
+        """Whether its run came to its end, as told by the fragments of the next one.
+
+        A run whose end is still to be sent when the next one begins is said to have ended early. But runs
+        of fragments break off no run: only one that draws it all, or itself again, may stand in its place.
+        """
+        return bool(self.early and self.fragment) and not self.done.done() and not self.is_for(next_run)
 
 
 @dataclass
@@ -372,8 +381,10 @@ class Visitor:
             self.page = new.page_script_hash or self.page
             self._stop_timers(list(self._timers))
         for waiting in self._waiting:
+            if waiting.has_ended(tuple(run.fragment_ids)):
+                waiting.done.set_result(waiting.early)
             # The run before may have been broken off for this one: of that, Streamlit says nothing.
-            if waiting.run or waiting.is_for(tuple(run.fragment_ids)):
+            elif waiting.run or waiting.is_for(tuple(run.fragment_ids)):
                 waiting.run = run.script_run_id
 
     def _on_script_finished(self, message: ForwardMsg, at: float) -> None:
@@ -386,7 +397,7 @@ class Visitor:
             if status in ENDED_WELL and waiting.run == run:
                 waiting.done.set_result(at)
             elif waiting.run == run:
-                waiting.run = ""  # ended early for the run that comes now
+                waiting.run, waiting.early = "", at  # ended early for the run that comes now
         if status == ForwardMsg.FINISHED_WITH_COMPILE_ERROR:
             self._fail(Broken(f"{self.name}: a script that cannot be compiled"))
 
