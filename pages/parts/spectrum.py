@@ -20,7 +20,7 @@ from pages.parts.save import save_table
 if TYPE_CHECKING:
     from nnlab.jacobian import Spectra
 
-HEIGHT = 640  # pixels that what is awaited takes, about
+HEIGHT = 1000  # pixels that what is awaited takes, about
 
 
 def _draw(network: RandomNetwork, told: Told) -> Spectra:
