@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nnlab.born_dead import (
     Bounds,
@@ -14,9 +15,8 @@ from nnlab.born_dead import (
 )
 
 DRAWN_PLACES = 10  # along a curve
-# So many random numbers take a quarter of a second; what many large networks need is saved in draws.
-MAX_NUMBERS = 10_000_000
-MIN_DRAWS, MAX_DRAWS = 300, 2000
+# Drawn once for all places of the sliders: half a second for the deepest. A half is then known to 3 %.
+DRAWS = 1000
 WIDEST = 16  # beyond, hardly any depth up to 100 makes a network born dead
 WIDTHS = (2, 3, 5, 8)  # that are always drawn over depth
 DEPTHS = (20, 50, 100)  # at which a picture over depth may end
@@ -43,9 +43,10 @@ def shown_depth(*depths: int) -> int:
     return next(end for end in DEPTHS if end >= max(depths))
 
 
-def _draws(numbers: int) -> int:
-    """Give how many networks to draw, each of which needs so many random numbers."""
-    return max(MIN_DRAWS, min(MAX_DRAWS, MAX_NUMBERS // numbers))
+@lru_cache(maxsize=len(DEPTHS) * WIDEST)
+def _drawn(deepest: int, width: int, seed: int) -> tuple[Estimate, ...]:
+    """Draw networks of a width once, for every depth at which they are cut, and for both curves."""
+    return draw_born_dead_by_depth(deepest, width, draws=DRAWS, seed=seed)
 
 
 def _place(depth: int, width: int, drawn: Estimate | None) -> Place:
@@ -58,12 +59,10 @@ def curves_over_depth(widths: Sequence[int], deepest: int, seed: int = 0) -> tup
     Raises:
         ValueError: a width or the depth is no whole number of 1 or more.
     """
-    draws = _draws(2 * deepest * sum(widths))
     stride = -(-deepest // DRAWN_PLACES)
     places = []
     for width in widths:
-        estimates = draw_born_dead_by_depth(deepest, width, draws=draws, seed=seed)
-        for depth, estimate in enumerate(estimates, start=1):
+        for depth, estimate in enumerate(_drawn(deepest, width, seed), start=1):
             shown = estimate if depth % stride == 0 or depth == deepest else None
             places.append(_place(depth, width, shown))
     return tuple(places)
@@ -75,8 +74,7 @@ def curve_over_width(depth: int, widest: int, seed: int = 0) -> tuple[Place, ...
     Raises:
         ValueError: a number is no whole number of 1 or more.
     """
-    draws = _draws(depth * widest * (widest + 1))
-    drawn = (
-        draw_born_dead_by_depth(depth, width, draws=draws, seed=seed)[-1] for width in range(1, widest + 1)
-    )
-    return tuple(_place(depth, width, estimate) for width, estimate in enumerate(drawn, start=1))
+    born_dead_bounds(depth, widest)  # which checks both
+    deepest = shown_depth(depth) if depth <= DEPTHS[-1] else depth
+    widths = range(1, widest + 1)
+    return tuple(_place(depth, width, _drawn(deepest, width, seed)[depth - 1]) for width in widths)

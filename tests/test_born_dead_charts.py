@@ -8,7 +8,7 @@ from chart_checks import assert_charts_explain_themselves
 
 from nnlab.born_dead import born_dead_at_one_input, draw_born_dead, draw_born_dead_by_depth
 from nnlab.born_dead_charts import born_dead_over_depth, born_dead_over_width
-from nnlab.born_dead_curves import curve_over_width, curves_over_depth, shown_depth, shown_widths
+from nnlab.born_dead_curves import DRAWS, curve_over_width, curves_over_depth, shown_depth, shown_widths
 from nnlab.born_dead_words import born_dead_words, chance, chosen_words, width_for
 
 OVER_DEPTH = curves_over_depth((2, 4), 20)
@@ -47,6 +47,23 @@ def test_curves_hold_every_place_and_draws_between_the_bounds():
     assert shown_widths(8) == (2, 3, 5, 8)
 
 
+def test_both_curves_are_of_the_same_networks_drawn_once(monkeypatch):
+    over_depth = {(p.depth, p.width): p.drawn for p in OVER_DEPTH if p.drawn}
+    assert over_depth[10, 4] == OVER_WIDTH[3].drawn
+    assert curve_over_width(20, 4)[3].drawn == over_depth[20, 4]
+    monkeypatch.setattr("nnlab.born_dead_curves.draw_born_dead_by_depth", None)
+    assert curve_over_width(7, 12)[11].drawn.draws == DRAWS  # a depth that nobody has asked for
+
+
+@pytest.mark.parametrize("wrong", [0, -1, True, 2.0])
+def test_a_curve_is_of_whole_numbers(wrong):
+    for curve in (lambda: curve_over_width(wrong, 4), lambda: curve_over_width(10, wrong)):
+        with pytest.raises(ValueError, match=f"{wrong!r} is not allowed; allowed: a whole number, 1 or more"):
+            curve()
+    with pytest.raises(ValueError, match="is not allowed; allowed: a whole number, 1 or more"):
+        curves_over_depth((2,), wrong)
+
+
 def test_the_chosen_network_is_marked_or_said_to_lie_outside():
     inside = born_dead_over_depth(OVER_DEPTH, (10, 100), "light").frames["chosen"]
     assert inside[["depth", "one_input"]].iloc[0].tolist() == pytest.approx([10, 10 * 2.0**-100])
@@ -72,7 +89,7 @@ def test_a_logarithmic_axis_never_gets_a_zero():
 def test_the_sentence_of_the_lesson():
     told = born_dead_words(OVER_WIDTH[1])
     assert "10 layers deep and 2 wide is born dead with probability 0.94; at width 10 it is 0.0097" in told[0]
-    assert "of 2,000 drawn ones" in told[1]
+    assert "of 1,000 drawn ones" in told[1]
     assert "10 units in each layer bring it below 1 %" in told[2]
     assert "12 layers" not in born_dead_words(OVER_WIDTH[11])[2]
     assert "enough" in born_dead_words(OVER_WIDTH[11])[2]
