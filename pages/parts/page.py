@@ -12,6 +12,7 @@ from nnlab.memory import keep_little
 from pages.parts import caches
 from pages.parts.first_sight import note_page
 from pages.parts.gate import guard
+from pages.parts.haste import slow_down
 from pages.parts.query import check_length
 
 # Streamlit's log of an error in a page quotes the error, which may quote the visitor.
@@ -36,6 +37,7 @@ def page(title: str) -> None:
         joblog.take_over(PAGE_LOG)
         keep_little()
         courtesy.let_first(_is_drawn)
+        slow_down()
     note_page(title)
     caches.offer()
     check_length()
