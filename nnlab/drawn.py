@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator
 from functools import partial
 
@@ -42,8 +41,6 @@ BATCH_METRICS = (
 # Elsewhere they are taken on a larger probe set; here one batch is all there is.
 UNIT_METRICS = ("dead_fraction", "effective_rank", "mean_cosine")
 WHOLE_METRICS = ("gradient_ratio", "vanishing_index")
-# As many as a shared host has cores; a class that opens one link takes turns, so that memory is enough.
-_TURNS = threading.BoundedSemaphore(2)
 
 
 def draw(network: RandomNetwork, count: int, told: Told = untold) -> Ensemble:
@@ -59,7 +56,7 @@ def draw(network: RandomNetwork, count: int, told: Told = untold) -> Ensemble:
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_NETWORKS:
         raise ValueError(f"count: {count!r} is not allowed; allowed: 1 to {MOST_NETWORKS}")
     seeds = seeds_from(network.config.seed, count)
-    with _TURNS, one_thread(), unwarned():
+    with one_thread(), unwarned():
         measured: list[tuple[dict[str, np.ndarray], dict[str, float]]] = []
         for seed in seeds:
             measured.append(_measure(network, seed, partial(told, len(measured))))

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_NETWORKS = 40
-# Some one to two seconds of one core, as measured; a page is drawn in that time.
-MAX_WORK = 60e9
-# On a public server, whose other visitors wait meanwhile: half a second, and still all twenty of the default.
-HOSTED_MAX_WORK = 20e9
+# Ten to twenty seconds of one core, as measured, in the background: all twenty of 40 x 300 and of 20 x 512.
+MAX_WORK = 800e9
+# On a public server, where the networks of other visitors wait meanwhile: half a second, and still all twenty
+# of the page's default.
+HOSTED_MAX_WORK = 24e9
 # What one layer takes beside its products, in floating point operations: Python's calls; the moments in
 # float64 and h^T h; the singular values. Measured for widths from 100 to 1,024.
 CALLS, MOMENTS, SPECTRUM = 5e7, 12, 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -42,7 +43,7 @@ class Errand(Generic[Found]):
 
     def is_set(self) -> bool:
         """Whether to stop: nobody has asked for it of late."""
-        latest = max(list(self.asked.values()), default=-PATIENCE_SECONDS)
+        latest = max(list(self.asked.values()), default=-math.inf)
         return time.monotonic() - latest >= PATIENCE_SECONDS
 
     def run(self) -> None:

@@ -189,11 +189,13 @@ def test_the_tidy_table_holds_every_number_once():
 
 def test_large_networks_are_fewer_and_huge_ones_refused():
     small, large = random_network().config, random_network(width=1024, depth=12).config
-    assert networks_allowed(small, 20) == 20
-    assert networks_allowed(large, 20) == 1
+    work = 60e9
+    assert networks_allowed(small, 20, work=work) == 20
+    assert networks_allowed(large, 20, work=work) == 1
     middle = random_network(depth=60).config
-    assert 1 < networks_allowed(middle, 40) == int(MAX_WORK / drawing_work(middle)) < 40
-    assert networks_allowed(middle, 40, work=MAX_WORK / 2) == int(MAX_WORK / 2 / drawing_work(middle))
+    assert 1 < networks_allowed(middle, 40, work=work) == int(work / drawing_work(middle)) < 40
+    assert networks_allowed(middle, 40, work=work / 2) == int(work / 2 / drawing_work(middle))
+    assert networks_allowed(large, 20) == int(MAX_WORK / drawing_work(large)) > 5
     assert networks_allowed(small, 20, memory=drawing_bytes(small)) == 20
     with pytest.raises(ValueError, match=r"width: 1024 with depth 12 needs .* MB .* at most 64 MB"):
         networks_allowed(large, 20, memory=64_000_000)

@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 from test_lesson_pages import charts, complaints, components, frames, texts
 
 from nnlab.drawn import draw
-from nnlab.ensemble import Ensemble
+from nnlab.ensemble import HOSTED_MAX_WORK, Ensemble, networks_allowed
 from nnlab.errands import Told
-from nnlab.hosting import HOSTED_VARIABLE
+from nnlab.hosting import HOSTED_MEMORY_LIMIT, HOSTED_VARIABLE
 from nnlab.random_network import RandomNetwork
 from pages.parts import first_sight, measured
 from pages.parts.drawing import DEFAULT
@@ -122,6 +122,7 @@ def test_what_takes_long_is_drawn_less_often_and_what_needs_memory_on_a_server_n
         return draw(network, count, told)
 
     monkeypatch.setattr("nnlab.drawn.draw", noted)
+    monkeypatch.setattr(measured, "MAX_WORK", 60e9)
     page = begun(width="1024", depth="12", networks="5")
     assert "Networks of this size take long: 1 of 5 are drawn. Drawing networks ... 0 of 1" in texts(page)
     settle()
@@ -162,6 +163,13 @@ def test_the_default_network_is_drawn_twenty_times():
     assert (DEFAULT.activation, DEFAULT.depth, DEFAULT.width) == ("sigmoid", 10, 100)
     (choice,) = measured.CHOICES
     assert (choice.field.name, choice.default) == ("networks", 20)
+
+
+def test_all_networks_of_the_default_are_drawn_on_a_public_server_too():
+    (choice,) = measured.CHOICES
+    config = DEFAULT
+    allowed = networks_allowed(config, choice.default, memory=HOSTED_MEMORY_LIMIT, work=HOSTED_MAX_WORK)
+    assert allowed == choice.default
 
 
 def test_a_new_tab_paints_two_charts_then_two_and_a_page_from_the_menu_all_four(monkeypatch):
