@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,9 @@ BROKEN_OFF = {
     "failed": "failed",
     "interrupted": "interrupted",
 }
+
+
+_serials = count()
 
 
 def spoken(layer: str) -> str:
@@ -152,6 +156,11 @@ class Run:
     notes: tuple[str, ...] = ()
     model: nn.Module | None = None
     extras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def serial(self) -> int:
+        """Which object this is: no other run of the process has this number, nor will have it."""
+        return next(_serials)
 
     @property
     def hidden(self) -> tuple[LayerInfo, ...]:

@@ -78,7 +78,7 @@ def id_of_shown() -> str | None:
     if way() != FOLLOW:
         kept = _kept()
         return "example" if kept is None else kept.id
-    return "live" if found.status == "running" else f"ended {found.status} {id(found)}"
+    return "live" if found.status == "running" else f"ended {found.status} {found.serial}"
 
 
 def choose() -> None:

@@ -46,7 +46,7 @@ def step(address: Address, shown: tuple[Trajectory, ...], name: str, *, live: bo
         address,
         name,
         steps,
-        key=f"step_{name}_{id(shown[0].run)}",
+        key=f"step_{name}_{shown[0].run.serial}",
         label="Step of training shown below",
         help="Weights are kept at about 40 steps, close together at the start.",
     )

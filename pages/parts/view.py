@@ -82,7 +82,7 @@ def step_of(run: Run, page: str) -> int:
         "Step shown in every chart below",
         options=steps,
         value=wanted,
-        key=f"step_{id(run)}",
+        key=f"step_{run.serial}",
         help="Histograms and unit counts are taken at about 50 steps; the nearest one is shown and named.",
     )
     _say(page, "step", str(chosen), usual=chosen == steps[-1])
@@ -92,7 +92,7 @@ def step_of(run: Run, page: str) -> int:
 def seen_step(run: Run, page: str = LAB) -> int:
     """Give the step that the visitor has chosen, above the slider too; the last one without a choice."""
     last = int(run.steps[-1])
-    return int(st.session_state.get(f"step_{id(run)}", said(page).get("step", last)))
+    return int(st.session_state.get(f"step_{run.serial}", said(page).get("step", last)))
 
 
 def open_tabs(page: str) -> Mapping[str, AbstractContextManager[object]]:
