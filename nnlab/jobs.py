@@ -26,6 +26,7 @@ from nnlab.trajectory import Plan, Trajectory
 # Browsers wake the timers of a hidden tab once a minute, so a shorter lease would stop watched runs.
 LEASE_SECONDS = 120.0
 LOOK_SECONDS = 0.05  # how often a page that waits for a quick run looks how far it is
+TAKEN_SECONDS = 0.15  # until a job that no worker has taken stands behind others
 
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{12}", re.ASCII)  # as secrets.token_urlsafe(9) makes them
@@ -193,11 +194,12 @@ class Job(ABC):
 
     def wait_if_quick(self, patience: float) -> bool:
         """Wait until the job has ended, if it will within `patience` seconds; tell whether it has."""
-        give_up_at = time.monotonic() + patience
+        begin = time.monotonic()
         while not self.wait(LOOK_SECONDS):
-            left = self.progress.seconds_left
-            remaining = give_up_at - time.monotonic()
-            if remaining <= 0 or (left is not None and left > remaining):
+            left, waited = self.progress.seconds_left, time.monotonic() - begin
+            if waited >= patience or (left is not None and left > patience - waited):
+                return False
+            if self.status == "queued" and waited >= TAKEN_SECONDS:
                 return False
         return True
 

@@ -624,11 +624,18 @@ def test_a_long_job_is_not_waited_for_longer_than_it_takes_to_see_that_it_is_lon
     assert time.monotonic() - begin < PATIENCE / 10
 
 
-def test_a_job_of_which_nothing_is_known_is_waited_for_with_patience(board: JobBoard) -> None:
-    job = RunJob(config=SHORT)  # nobody has taken it
+def test_a_job_of_which_nothing_is_known_is_waited_for_with_patience() -> None:
+    job = RunJob(config=SHORT, status="running")
     begin = time.monotonic()
-    assert not job.wait_if_quick(0.2)
-    assert 0.2 <= time.monotonic() - begin < 2
+    assert not job.wait_if_quick(0.4)
+    assert 0.4 <= time.monotonic() - begin < 4
+
+
+def test_a_job_that_stands_behind_others_is_not_waited_for() -> None:
+    job = RunJob(config=SHORT)
+    begin = time.monotonic()
+    assert not job.wait_if_quick(PATIENCE)
+    assert time.monotonic() - begin < PATIENCE / 10
 
 
 def test_memory_can_be_given_back_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
