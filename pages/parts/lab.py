@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import streamlit as st
 
-from nnlab import courtesy
 from nnlab.run import Run
 from nnlab.spreadsheet import as_text
 from nnlab.summary import tiles
@@ -19,6 +17,7 @@ from pages.parts.figure import figure
 from pages.parts.files import files
 from pages.parts.plain import plain
 from pages.parts.progress import WAITING_SECONDS, progress, say_notice, waits
+from pages.parts.sent import await_sent
 from pages.parts.source import Source
 from pages.parts.verdict import verdict
 from pages.parts.view import TABS, open_tabs, step_of
@@ -26,9 +25,6 @@ from pages.parts.view import TABS, open_tabs, step_of
 TICKING = "ticking"  # whether the page has given the parts below their timers
 WAITING = "waiting"  # whether it is the slow timer of one that stands in the queue
 TICKED = "ticked"  # whether they had timers when they were drawn before
-# A timer that has rung already draws its part once more. What of that part is still to be sent is dropped for
-# it, but not the heads of its charts, which are parts of their own: without a place they fail the browser.
-ARRIVE_SECONDS = 0.2
 # What moves is drawn anew about once a second. The rest may lag a second behind: a browser on the machine
 # that trains takes more of it for one curve or sparkline than a step of training does.
 TICK_SECONDS = 0.9
@@ -81,12 +77,16 @@ def panels(source: Source = LAB) -> None:
 
 
 def _let_arrive() -> None:
-    """Where the timers have just ended, wait until all that is drawn has been sent."""
+    """Where the timers have just ended, wait until all that is drawn has been sent.
+
+    A timer that has rung already draws its part once more. What of that part is still to be sent is dropped
+    for it, but not the heads of its charts, which are parts of their own: without a place they fail the
+    browser.
+    """
     before, now = st.session_state.get(TICKED, False), st.session_state[TICKING]
     st.session_state[TICKED] = now
     if before and not now:
-        with courtesy.waiting():
-            time.sleep(ARRIVE_SECONDS)
+        await_sent()
 
 
 def _is_live(source: Source) -> bool:
