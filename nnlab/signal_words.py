@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nnlab.activations import ACTIVATIONS
 from nnlab.agreement import Agreement
@@ -213,6 +214,7 @@ def _advice(prediction: Prediction, cure: Cure | None) -> str:
     return done
 
 
+@lru_cache(maxsize=64)  # a page asks again when its networks are drawn
 def _saturation_at_edge(network: RandomNetwork) -> float:
     """Give the largest saturation of a layer at the gain that makes a network critical; nan without one."""
     gain = critical_gain(network)

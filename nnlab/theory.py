@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import brentq
@@ -25,6 +26,7 @@ ROUNDING = 1e-13
 # Schoenholz et al. 2017, section 5: networks train up to a depth of about 6 xi.
 DEPTHS_OF_XI = 6.0
 ROWS_AT_ONCE = 512  # points of a map scanned together: some 30 MB
+KEPT = 1024  # answers, of some hundred bytes each: a page asks for the same a dozen times
 HALVINGS = 60  # from a cell of the table down to the last bit
 
 
@@ -182,7 +184,12 @@ def mean_field(name: str, sigma_w: float, sigma_b: float) -> MeanField:
     """
     entry_of(name)
     _check_sigmas(sigma_w, sigma_b)
-    w2, b2 = float(sigma_w) ** 2, float(sigma_b) ** 2
+    return _mean_field(name, float(sigma_w), float(sigma_b))
+
+
+@lru_cache(maxsize=KEPT)
+def _mean_field(name: str, sigma_w: float, sigma_b: float) -> MeanField:
+    w2, b2 = sigma_w**2, sigma_b**2
     table = variance_table(name)
     goal = _goal(table, np.array([w2]), np.array([b2]))
     q = float(goal.known[0])
@@ -190,7 +197,7 @@ def mean_field(name: str, sigma_w: float, sigma_b: float) -> MeanField:
         cell = table.variance[goal.left[0]], table.variance[goal.right[0]]
         q = _root(lambda q: (w2 * float(output_power(name, q)) + b2) / q - 1, *cell)
     chi = math.nan if math.isinf(q) else float(_settled(w2 * slope_power(name, q)))
-    return MeanField(name, float(sigma_w), float(sigma_b), q, chi)
+    return MeanField(name, sigma_w, sigma_b, q, chi)
 
 
 def _root(curve: Callable[[float], float], low: float, high: float) -> float:
@@ -294,7 +301,12 @@ def edge_of_chaos(name: str, sigma_b: float) -> float:
     """
     entry_of(name)
     _check_sigmas(0.0, sigma_b)
-    table, b2 = variance_table(name), float(sigma_b) ** 2
+    return _edge_of_chaos(name, float(sigma_b))
+
+
+@lru_cache(maxsize=KEPT)
+def _edge_of_chaos(name: str, sigma_b: float) -> float:
+    table, b2 = variance_table(name), sigma_b**2
     if not table.slope.any():
         return math.nan
     if b2 == 0 and _passes_zero(table):
