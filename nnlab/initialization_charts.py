@@ -359,4 +359,9 @@ def initial_likeness(prediction: Prediction, ensemble: Ensemble | None, mode: Mo
     )  # fmt: skip
 
 
-CHARTS = (initial_gradient, initial_spread, initial_saturation, initial_likeness)
+CHARTS = {
+    "initial_gradient": initial_gradient,
+    "initial_spread": initial_spread,
+    "initial_saturation": initial_saturation,
+    "initial_likeness": initial_likeness,
+}

@@ -55,7 +55,7 @@ def drawn(chart, **fields):
 
 def test_every_chart_explains_itself():
     network = network_of()
-    charts = [chart(predict(network), ensemble_of(network), "dark") for chart in CHARTS]
+    charts = [chart(predict(network), ensemble_of(network), "dark") for chart in CHARTS.values()]
     assert_charts_explain_themselves(charts, "dark")
     for chart in charts:
         assert all(meanings(chart.make_table().columns).values())
@@ -108,7 +108,7 @@ def test_what_is_not_finite_is_counted_not_drawn():
 
 def test_theory_stands_alone_where_nothing_was_drawn():
     theory = predict(network_of())
-    for make in CHARTS:
+    for make in CHARTS.values():
         chart = make(theory, None, "light")
         assert chart.frames["rows"].empty
         assert len(chart.frames["theory"]) >= 3

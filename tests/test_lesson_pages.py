@@ -685,7 +685,7 @@ def test_a_streamlit_parameter_of_the_address_is_kept() -> None:
 def test_every_column_of_a_charts_numbers_is_documented(lesson: str, monkeypatch: pytest.MonkeyPatch) -> None:
     columns: dict[str, set[str]] = {}
 
-    def keep(draw: Callable[[str], Any], caption: str, label: str, *, live: bool = False) -> None:
+    def keep(draw: Callable[[str], Any], caption: str, label: str, **others: object) -> None:
         chart = draw("light")
         columns[chart.name] = {str(column) for column in chart.make_table().columns}
 

@@ -105,6 +105,7 @@ def _comparison(earlier: Run, run: Run) -> None:
     st.markdown(
         f"Changed: **{plain(changed)}**. {plain(fates(earlier, run))} {plain(in_words(earlier, run))}"
     )
+    both = (earlier.serial, run.serial)
     caption, label = f"before: {earlier.caption}; after: {run.caption}", f"{run.label}-before-after"
     left, right = st.columns(2, gap="medium")
     with left:
@@ -112,12 +113,17 @@ def _comparison(earlier: Run, run: Run) -> None:
         st.table(compare(earlier, run), hide_index=True)
     with right:
         step = seen_step(run)
-        picture(lambda mode: healed_signal(earlier, run, step, mode), caption, label)
+        picture(
+            lambda mode: healed_signal(earlier, run, step, mode),
+            caption,
+            label,
+            same=("healed_signal", *both, step),
+        )
     left, right = st.columns(2, gap="medium")
     with left:
-        picture(lambda mode: healed_ratio(earlier, run, mode), caption, label)
+        picture(lambda mode: healed_ratio(earlier, run, mode), caption, label, same=("healed_ratio", *both))
     with right:
-        picture(lambda mode: healed_loss(earlier, run, mode), caption, label)
+        picture(lambda mode: healed_loss(earlier, run, mode), caption, label, same=("healed_loss", *both))
     _theory(earlier, run)
 
 

@@ -65,6 +65,16 @@ def _pictures(address: Address, places: tuple[Place, ...], widths: tuple[int, ..
     chosen = (address["depth"], address["width"])
     caption = "ReLU without biases"
     side_by_side(
-        lambda: picture(lambda mode: born_dead_over_depth(curves, chosen, mode), caption, "born_dead"),
-        lambda: picture(lambda mode: born_dead_over_width(places, chosen, mode), caption, "born_dead"),
+        lambda: picture(
+            lambda mode: born_dead_over_depth(curves, chosen, mode),
+            caption,
+            "born_dead",
+            same=("born_dead_over_depth", widths, deepest, chosen),
+        ),
+        lambda: picture(
+            lambda mode: born_dead_over_width(places, chosen, mode),
+            caption,
+            "born_dead",
+            same=("born_dead_over_width", address["dead_depth"], chosen),
+        ),
     )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from nnlab.activations import ACTIVATIONS
-from nnlab.chain import chain_rule, chain_words, draw_problem, layers_reached, zero_words
+from nnlab.chain import ChainRule, chain_rule, chain_words, draw_problem, layers_reached, zero_words
 from nnlab.field import Field
 from nnlab.numerals import scientific
 from pages.parts.address import Address, Choice
 from pages.parts.figure import picture
 from pages.parts.guess import answer, ask
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CHOICES = (
     Choice(Field("layers", "integer", "Depth: hidden layers", "", low=1, high=50), 3),
@@ -35,6 +40,24 @@ STEP_DEPTH = 4
 LABELS = {name: entry.label for name, entry in ACTIVATIONS.items()}
 
 
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _judged(phi: str, depth: int, width: int, gain: float, seed: int) -> tuple[ChainRule, np.ndarray]:
+    """Give what the chain rule says of a network, and autograd's error signal, once for all visitors."""
+    # torch takes a second to load on a fresh server; what stands above is drawn by then.
+    from nnlab.autograd import gradients
+
+    problem = draw_problem(phi, depth, width, gain, seed)
+    return chain_rule(problem), gradients(problem).signal
+
+
+@st.cache_resource(max_entries=len(ACTIVATIONS), show_spinner=False)
+def _reached(phi: str) -> np.ndarray:
+    """Give the norm of every layer's weight gradient, once for all visitors."""
+    from nnlab.autograd import gradients
+
+    return gradients(draw_problem(phi, STEP_DEPTH, 64, 1.0, 0)).weight
+
+
 def chain(address: Address) -> None:
     """Draw the section on the chain rule."""
     st.subheader("What does the slope do to the error signal?", anchor="chain")
@@ -46,20 +69,18 @@ def chain(address: Address) -> None:
         address.slider("gain", step=0.01)
         address.slider("units")
         address.slider("chain_seed")
-    # torch takes a second to load on a fresh server; what stands above is drawn by then.
-    from nnlab.autograd import gradients
+    drawn = tuple(address[name] for name in ("chain_phi", "layers", "units", "gain", "chain_seed"))
+    rule, judge = _judged(*drawn)
     from nnlab.chain_charts import error_signal
 
-    problem = draw_problem(
-        address["chain_phi"], address["layers"], address["units"], address["gain"], address["chain_seed"]
-    )
-    rule, judge = chain_rule(problem), gradients(problem).signal
     if all(address[name] == value for name, value in ASKED.items()):
         answer("chain", rule.signal[0], scientific(rule.signal[0]))
     with right:
         size, seed = f"{address['layers']} x {address['units']}", address["chain_seed"]
         words = f"{size}, gain {address['gain']:g}, seed {seed}"
-        picture(lambda mode: error_signal(rule, judge, mode), words, "chain_rule")
+        picture(
+            lambda mode: error_signal(rule, judge, mode), words, "chain_rule", same=("error_signal", *drawn)
+        )
         st.markdown(chain_words(rule, judge))
         st.page_link(
             "dashboard.py",
@@ -78,18 +99,13 @@ def step(address: Address) -> None:
     st.subheader("Why does nobody train the step function?", anchor="step")
     ask("step", lambda: address.change(beside="step"))
     other = address.select("beside", LABELS)
-    from nnlab.autograd import gradients
+    norms = {name: _reached(name) for name in dict.fromkeys(("sigmoid", other))}
     from nnlab.chain_charts import reached_weights
 
-    norms = {
-        name: gradients(draw_problem(name, STEP_DEPTH, 64, 1.0, 0)).weight
-        for name in dict.fromkeys(("sigmoid", other))
-    }
     if other == "step":
         reached = layers_reached(norms["step"])
         answer("step", reached, str(reached))
-    picture(
-        lambda mode: reached_weights(norms, mode), f"{STEP_DEPTH} x 64, one batch, before training", "step"
-    )
+    words = f"{STEP_DEPTH} x 64, one batch, before training"
+    picture(lambda mode: reached_weights(norms, mode), words, "step", same=("reached_weights", *norms))
     for name, values in norms.items():
         st.markdown(zero_words(ACTIVATIONS[name].label, values))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import streamlit as st
 
 from nnlab.brightness import Group, Sweep, sweep
@@ -32,13 +34,24 @@ def pixels() -> Data:
     return load_pixels()
 
 
-def shown(address: Address) -> tuple[Networks, ExperimentConfig]:
-    """Give the networks to draw, by kind, and their experiment: the latest job's, else the stored ones."""
+@dataclass(frozen=True)
+class Shown:
+    """The networks to draw, by kind, and their experiment; `serials` are those of their runs."""
+
+    networks: Networks
+    config: ExperimentConfig
+    serials: tuple[int, ...] = ()
+
+
+def shown(address: Address) -> Shown:
+    """Give the latest job's networks, else the stored ones."""
     job = training.job(address, "sevens")
-    if job is not None and job.trajectories and all(t.steps for t in job.trajectories):
-        config = job.plans[0].config
-        return by_kind([t.last for t in job.trajectories]), config.replace(activation=SEVENS.activation)
-    return _stored(), SEVENS
+    found = () if job is None else tuple(job.trajectories)
+    if job is None or not found or not all(trajectory.steps for trajectory in found):
+        return Shown(_stored(), SEVENS)
+    config = job.plans[0].config.replace(activation=SEVENS.activation)
+    networks = by_kind([trajectory.last for trajectory in found])
+    return Shown(networks, config, tuple(trajectory.run.serial for trajectory in found))
 
 
 def _measure(networks: Networks) -> Sweep:

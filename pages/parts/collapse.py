@@ -75,15 +75,24 @@ def collapsing(address: Address) -> None:
     st.markdown("\n".join(f"- {sentence}" for sentence in collapse_words(found)))
     from nnlab.collapse_charts import agreement, bottleneck, composed_matrix, layer_widths  # loads Altair
 
+    drawn = (address["on"], tuple(widths), address["bend"], address["draw"])
     label = f"{'-'.join(str(width) for width in network.widths)} {address['bend']}, seed {address['draw']}"
     pair.side_by_side(
-        lambda: picture(lambda mode: agreement(network, x, mode), label, "collapse"),
-        lambda: picture(lambda mode: layer_widths(network, mode), label, "collapse"),
+        lambda: picture(
+            lambda mode: agreement(network, x, mode), label, "collapse", same=("collapse_agreement", *drawn)
+        ),
+        lambda: picture(
+            lambda mode: layer_widths(network, mode), label, "collapse", same=("layer_widths", *drawn)
+        ),
     )
     let_paint(address)
     pair.side_by_side(
-        lambda: picture(lambda mode: composed_matrix(network, mode), label, "collapse"),
-        lambda: picture(lambda mode: bottleneck(network, mode), label, "collapse"),
+        lambda: picture(
+            lambda mode: composed_matrix(network, mode), label, "collapse", same=("composed_matrix", *drawn)
+        ),
+        lambda: picture(
+            lambda mode: bottleneck(network, mode), label, "collapse", same=("bottleneck", *drawn)
+        ),
     )
 
 

@@ -148,17 +148,17 @@ def _pictures(shown: tuple[Trajectory, ...], data: Data, step: int, *, live: boo
         names = [layer.name for layer in run.layers]
         end = None if run.config is None else run.config.steps
         of_layers = f"{words}: error signal of each layer"
-        charts: tuple[Draw, ...] = (
-            lambda mode: decision_surface(
+        charts: dict[str, Draw] = {
+            "surface": lambda mode: decision_surface(
                 network, points, labels, window, mode, right, f"{name}_surface", live=live
             ),
-            lambda mode: layer_gradients(
+            "gradients": lambda mode: layer_gradients(
                 steps, norms, names, mode, end=end, title=of_layers, name=f"{name}_gradients"
             ),
-            lambda mode: replace(neuron_heatmaps(network, window, mode), name=f"{name}_neurons"),
-        )
-        for chart in charts:
-            picture(chart, run.caption, "dots", live=live)
+            "neurons": lambda mode: replace(neuron_heatmaps(network, window, mode), name=f"{name}_neurons"),
+        }
+        for what, chart in charts.items():
+            picture(chart, run.caption, "dots", live=live, same=(f"{name}_{what}", run.serial, step))
 
     phi = bent.run.config.activation if bent.run.config is not None else ""
     st.markdown(dots_words(shown, step))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     Draw = Callable[[Mode], Chart]  # a chart in the colors of a mode
 
+Same = tuple[Any, ...]  # the name of a chart, and what it is drawn from
+MOST_KEPT = 300  # charts, of 22 kB on average; the pages as they open have 57
+
 
 def mode() -> Mode:
     """Give the theme the visitor sees."""
@@ -26,38 +29,67 @@ def mode() -> Mode:
 
 def figure(name: str, run: Run, step: int, *, live: bool = False) -> None:
     """Draw one chart of a run; downloads are offered once the run has ended."""
-    # Altair takes a third of a second to load: on a fresh server the verdict need not wait for it.
-    from nnlab.charts import draw
 
-    picture(lambda mode: draw(name, run, step, mode), run.caption, run.label, live=live)
+    def of_run(mode: Mode) -> Chart:
+        # Altair takes a third of a second to load: on a fresh server the verdict need not wait for it.
+        from nnlab.charts import draw
+
+        return draw(name, run, step, mode)
+
+    picture(of_run, run.caption, run.label, live=live, same=(name, run.serial, step))
 
 
-def picture(
-    draw: Draw,
-    caption: str,
-    label: str,
-    *,
-    live: bool = False,
-    on_click: Callable[[Place], None] | None = None,
-) -> None:
+def picture(draw: Draw, caption: str, label: str, *, live: bool = False, same: Same | None = None) -> None:
     """Draw a chart in the visitor's colors; its files can have other ones.
 
-    In them, `caption` says what it was made from, and `label` begins their names. `on_click` is told each
-    place of the chart that the visitor clicks; the chart's spec holds a selection then.
+    In them, `caption` says what it was made from, and `label` begins their names. `same` is the chart's name
+    and all that it is drawn from, as plain values: whoever sees what is equal gets what was drawn before.
     """
+    if live or same is None:
+        chart = draw(mode())
+        with st.container(key=f"chart_{chart.name}"):
+            if live:
+                # Not on its own: a part with a timer may be sent after what is within it, and the browser
+                # fails.
+                _head(chart.name, chart.title, lambda mode: chart)
+            else:
+                _own_head(chart.name, chart.title, draw, caption, label)
+            _show(chart)
+        return
+    name = same[0]
+    with st.container(key=f"chart_{name}"):
+        head = st.container()
+        title = _drawn_once(name, repr(same), mode(), draw)
+        with head:
+            _own_head(name, title, draw, caption, label)
+
+
+def map_to_click(draw: Draw, caption: str, label: str, on_click: Callable[[Place], None]) -> None:
+    """Draw a chart as `picture` does whose spec holds a selection; told is each place that is clicked."""
     chart = draw(mode())
     with st.container(key=f"chart_{chart.name}"):
-        if live:
-            # Not on its own: a part with a timer may be sent after what is within it, and the browser fails.
-            _head(chart.name, chart.title, lambda mode: chart)
-        else:
-            # Else every chart of the section would be drawn anew for a popover that is opened.
-            st.fragment(_head)(chart.name, chart.title, draw, (caption, label))
-        if on_click is not None and not chart.is_empty:
-            clickable(chart.drawable, chart.alt_text, _key(chart), on_click)
-        else:
+        _own_head(chart.name, chart.title, draw, caption, label)
+        if chart.is_empty:
             _show(chart)
-        _notes(chart.notes)
+        else:
+            clickable(chart.drawable, chart.alt_text, _key(chart), on_click)
+            _notes(chart.notes)
+
+
+# A class opens the same pages, most of whose time goes into their charts; and whoever changes something
+# beside a chart has the page drawn again. What the browser was sent is kept.
+@st.cache_resource(max_entries=MOST_KEPT, show_spinner=False)
+def _drawn_once(name: str, same: str, mode: Mode, _draw: Draw) -> str:
+    """Draw a chart without its head, and give its title.
+
+    Raises:
+        ValueError: the chart has another name.
+    """
+    chart = _draw(mode)
+    if chart.name != name:
+        raise ValueError(f"same: {name!r} is not the chart's name; allowed: {chart.name!r}")
+    _show(chart)
+    return chart.title
 
 
 def _key(chart: Chart) -> str:
@@ -71,11 +103,17 @@ def _show(chart: Chart) -> None:
         st.vega_lite_chart(
             spec=chart.drawable, theme=None, width="stretch", alt=chart.alt_text, key=_key(chart)
         )
+    _notes(chart.notes)
 
 
 def _notes(notes: tuple[str, ...]) -> None:
     for note in notes:
         st.caption(plain(note))
+
+
+def _own_head(name: str, title: str, draw: Draw, caption: str, label: str) -> None:
+    # A fragment: else every chart of the section would be drawn anew for a popover that is opened.
+    st.fragment(_head)(name, title, draw, (caption, label))
 
 
 # The contents of a popover are drawn once it is opened: hundreds of hidden buttons and formulas would

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -12,12 +13,14 @@ from nnlab.field import Field
 from nnlab.followed import Followed, believers_neuron, follow
 from nnlab.lessons import KIND_WORDS, SEEDS
 from nnlab.numerals import percent
+from nnlab.palette import Mode
 from pages.parts import classifiers
 from pages.parts.address import Address, Choice
-from pages.parts.figure import picture
+from pages.parts.figure import Same, picture
 from pages.parts.guess import answer, ask
 
 if TYPE_CHECKING:
+    from nnlab.chart import Chart
     from pages.parts.save import Draw
 
 IMAGES = 360
@@ -42,8 +45,8 @@ def following(address: Address) -> None:
     st.subheader("Where does the difference go?", anchor="follow")
     ask("survives", lambda: address.change(light=0.5, kind="sigmoid", which=1))
     _controls(address)
-    networks, _ = classifiers.shown(address)
-    network = networks[address["kind"]][address["which"] - 1]
+    shown = classifiers.shown(address)
+    network = shown.networks[address["kind"]][address["which"] - 1]
     factors = (address["light"], 1.0, address["dark"])
     followed = follow(network, classifiers.images().x[address["image"]], factors)
     if (address["light"], address["kind"], address["which"]) == (0.5, "sigmoid", 1):
@@ -52,7 +55,8 @@ def following(address: Address) -> None:
     label = f"image {address['image']}, {KIND_WORDS[address['kind']]}, seed {address['which']}"
     st.markdown(f"Test image {address['image']} shows a **{classifiers.images().y[address['image']]}**.")
     st.markdown("\n".join(f"- {sentence}" for sentence in follow_words(followed)))
-    _pictures(address, followed, label)
+    drawn = (address["image"], factors, address["kind"], address["which"], *shown.serials)
+    _pictures(address, followed, drawn, label)
 
 
 def _controls(address: Address) -> None:
@@ -69,14 +73,24 @@ def _controls(address: Address) -> None:
         address.slider("which")
 
 
-def _pictures(address: Address, followed: Followed, label: str) -> None:
+def _pictures(address: Address, followed: Followed, drawn: Same, label: str) -> None:
     from nnlab.followed_charts import difference_survives, images, unit_values
 
     left, right = st.columns(2, gap="medium")
     with left:
-        picture(lambda mode: images(followed.image, followed.brightnesses, mode), label, "follow")
+        picture(
+            lambda mode: images(followed.image, followed.brightnesses, mode),
+            label,
+            "follow",
+            same=("brightness_images", *drawn),
+        )
     with right:
-        picture(lambda mode: difference_survives(followed, mode), label, "follow")
+        picture(
+            lambda mode: difference_survives(followed, mode),
+            label,
+            "follow",
+            same=("brightness_difference", *drawn),
+        )
     names = [layer.name for layer in followed.layers]
     widget = address.widget("layer")
     if st.session_state[widget["key"]] not in range(1, len(names) + 1):
@@ -89,7 +103,8 @@ def _pictures(address: Address, followed: Followed, label: str) -> None:
         **widget,
     )
     layer = address.take("layer", chosen)  # now: files are made in another thread, without the session
-    picture(lambda mode: unit_values(followed, layer, mode), label, "follow")
+    same = ("brightness_units", layer, *drawn)
+    picture(lambda mode: unit_values(followed, layer, mode), label, "follow", same=same)
 
 
 def believer(address: Address) -> None:
@@ -97,7 +112,8 @@ def believer(address: Address) -> None:
     st.subheader("But I have seen 0.992 and 0.994", anchor="believer")
     ask("believer", lambda: address.change(claim=0.5))
     address.slider("claim", step=0.05)
-    networks, _ = classifiers.shown(address)
+    found = classifiers.shown(address)
+    networks, serials = found.networks, found.serials
     example = believers_neuron(networks["sigmoid"], classifiers.images().x, address["claim"])
     if address["claim"] == 0.5:
         moved = float(example.followed.layers[-1].h_difference[0])
@@ -107,10 +123,14 @@ def believer(address: Address) -> None:
 
     label = f"image {example.image}, sigmoid, network {example.network + 1}"
     shown = example.followed
-    charts: tuple[Draw, ...] = (
-        lambda mode: replace(images(shown.image, shown.brightnesses, mode), name="believer_images"),
-        lambda mode: replace(unit_values(shown, example.layer, mode), name="believer_units"),
-    )
-    for chart, column in zip(charts, st.columns([1, 2], gap="medium"), strict=True):
+    charts: dict[str, Draw] = {
+        "believer_images": lambda mode: images(shown.image, shown.brightnesses, mode),
+        "believer_units": lambda mode: unit_values(shown, example.layer, mode),
+    }
+    for (name, draw), column in zip(charts.items(), st.columns([1, 2], gap="medium"), strict=True):
         with column:
-            picture(chart, label, "believer")
+            picture(partial(_named, draw, name), label, "believer", same=(name, address["claim"], *serials))
+
+
+def _named(draw: Draw, name: str, mode: Mode) -> Chart:
+    return replace(draw(mode), name=name)

@@ -157,15 +157,16 @@ def _pictures(
     # Altair takes a third of a second to load: the verdict need not wait for it.
     from nnlab.initialization_charts import CHARTS
 
-    for pair, wait in ((CHARTS[:2], let_load), (CHARTS[2:], partial(let_paint, address))):
-        for column, draw in zip(st.columns(2, gap="medium"), pair, strict=True):
+    pairs = list(CHARTS.items())
+    for pair, wait in ((pairs[:2], let_load), (pairs[2:], partial(let_paint, address))):
+        for column, (name, draw) in zip(st.columns(2, gap="medium"), pair, strict=True):
             with column:
-                _picture(draw, prediction, ensemble, is_awaited=is_awaited)
+                _picture(name, draw, prediction, ensemble, is_awaited=is_awaited)
         wait()
 
 
 def _picture(
-    draw: DrawInitial, prediction: Prediction, ensemble: Ensemble | None, *, is_awaited: bool
+    name: str, draw: DrawInitial, prediction: Prediction, ensemble: Ensemble | None, *, is_awaited: bool
 ) -> None:
     network = prediction.network
     config = network.config
@@ -178,6 +179,7 @@ def _picture(
         whole,
         f"{config.words} · sigma_b {network.sigma_b:g}",
         f"drawn-{config.depth}x{config.width}-{config.activation}",
+        same=(name, network, is_awaited, None if ensemble is None else len(ensemble.seeds)),
     )
 
 

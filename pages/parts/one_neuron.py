@@ -85,9 +85,10 @@ def _sliders(address: Address) -> None:
 def _pictures(neuron: Neuron) -> None:
     from nnlab.neuron_charts import flow, response  # loads Altair
 
+    words = in_words(neuron)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        picture(lambda mode: flow(neuron, mode), in_words(neuron), "neuron")
+        picture(lambda mode: flow(neuron, mode), words, "neuron", same=("neuron_flow", neuron))
     with right:
-        picture(lambda mode: response(neuron, 0, mode), in_words(neuron), "neuron")
+        picture(lambda mode: response(neuron, 0, mode), words, "neuron", same=("neuron_response", neuron))
         st.caption(threshold_in_words(neuron, 0))

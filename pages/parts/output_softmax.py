@@ -43,9 +43,17 @@ def softmax(address: Address) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         picture(
-            lambda mode: bars(scores, temperature, mode), f"{words}, temperature {temperature:g}", "softmax"
+            lambda mode: bars(scores, temperature, mode),
+            f"{words}, temperature {temperature:g}",
+            "softmax",
+            same=("softmax_bars", scores, temperature),
         )
     with right:
-        picture(lambda mode: over_temperature(scores, temperature, mode), words, "softmax")
+        picture(
+            lambda mode: over_temperature(scores, temperature, mode),
+            words,
+            "softmax",
+            same=("softmax_over_temperature", scores, temperature),
+        )
     st.markdown(temperature_in_words(scores, temperature))
     st.markdown(shift_in_words(scores, SHIFT, temperature))

@@ -111,7 +111,7 @@ def _step(address: Address, groups: tuple[Group, ...]) -> int:
         address,
         NAME,
         steps,
-        key=f"step_{NAME}_{id(groups[0].runs[0])}_{len(steps)}_{steps[-1]}",
+        key=f"step_{NAME}_{groups[0].runs[0].serial}_{len(steps)}_{steps[-1]}",
         label="Step shown in every chart below",
         help="Unit counts, ranks and likeness are taken at some steps only; the nearest is shown and named.",
     )
@@ -124,8 +124,16 @@ def _charts(
 
     known = [group.config for group in groups if group.config is not None]
     caption = f"{'; '.join(labels(groups))} · {common(known)}" if known else "; ".join(labels(groups))
+    drawn = tuple((group.file, *(run.serial for run in group.runs)) for group in groups)
     drawings = [
-        partial(picture, partial(overlay, name, groups, step), caption, "compare", live=live)
+        partial(
+            picture,
+            partial(overlay, name, groups, step),
+            caption,
+            "compare",
+            live=live,
+            same=(f"overlay_{name}", step, drawn),
+        )
         for name in names
     ]
     for start in range(0, len(drawings), 2):

@@ -13,7 +13,7 @@ from nnlab.random_network import RandomNetwork
 from pages.parts import drawing
 from pages.parts.address import Address
 from pages.parts.complaint import complain
-from pages.parts.figure import picture
+from pages.parts.figure import map_to_click
 from pages.parts.plain import plain
 
 REFUSED = "phases_refused"  # why the last move was none
@@ -56,22 +56,22 @@ def section(address: Address) -> None:
 def _phase_map(address: Address, network: RandomNetwork) -> None:
     from nnlab.phase_charts import phase_chart  # loads Altair
 
-    picture(
+    map_to_click(
         lambda mode: phase_chart(network, mode),
         caption_words(network),
         "initialization",
-        on_click=lambda place: _move(address, sigma_w=place["x"], sigma_b=place["y"]),
+        lambda place: _move(address, sigma_w=place["x"], sigma_b=place["y"]),
     )
 
 
 def _depth_map(address: Address, network: RandomNetwork) -> None:
     from nnlab.depth_charts import depth_chart  # loads Altair
 
-    picture(
+    map_to_click(
         lambda mode: depth_chart(network, mode),
         caption_words(network),
         "initialization",
-        on_click=lambda place: _move(address, sigma_w=place["x"], depth=int(place["y"])),
+        lambda place: _move(address, sigma_w=place["x"], depth=int(place["y"])),
     )
 
 

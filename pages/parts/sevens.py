@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from nnlab.brightness import BRIGHTNESSES, Sweep, brightness_table, gap
@@ -10,14 +13,18 @@ from nnlab.config import ExperimentConfig
 from nnlab.field import Field
 from nnlab.lessons import KIND_WORDS, SEEDS, SEVENS, sevens_plans
 from nnlab.numerals import signed_percent
+from nnlab.palette import Mode
 from nnlab.trajectory import Plan
 from pages.parts import classifiers, training
 from pages.parts.address import Address, Choice
-from pages.parts.figure import picture
+from pages.parts.figure import Same, picture
 from pages.parts.first_sight import let_paint
 from pages.parts.guess import answer, ask
 from pages.parts.pair import differences
 from pages.parts.save import save_table
+
+if TYPE_CHECKING:
+    from nnlab.chart import Chart
 
 CHOICES = (
     Choice(Field("depth", "integer", "Depth: hidden layers", "", low=1, high=6), SEVENS.depth),
@@ -51,7 +58,8 @@ def sevens(address: Address) -> None:
             address.slider(name, step=step)
     training.train_or_stop(address, "sevens", lambda: _plans(address))
     training.messages(address, "sevens")
-    networks, config = classifiers.shown(address)
+    shown = classifiers.shown(address)
+    config = shown.config
     if not live and config != _config(address):
         st.info(differences(config, _config(address)), icon=":material/history:")
     st.caption("Brightness × 0.1 leaves a tenth of the ink, a lighter digit; × 10 is ten times the ink.")
@@ -59,15 +67,16 @@ def sevens(address: Address) -> None:
     if not kinds:
         st.info("Choose at least one kind of network; allowed: any of the six.")
         return
-    found = classifiers.measured(networks).only(kinds)
+    found = classifiers.measured(shown.networks).only(kinds)
     label = f"digits, {config.depth} x {config.width}, {SEEDS} seeds from {config.seed}"
-    _curves(address, found, label, live=live)
+    drawn = (kinds, *shown.serials)
+    _curves(address, found, drawn, label, live=live)
     if not live:
         headline, *evidence = verdict(found)
         with st.container(border=True, key="verdict"):
             st.markdown(f":material/gavel: **The verdict, measured.** {headline}")
         st.markdown("\n".join(f"- {sentence}" for sentence in evidence))
-    _why(found, label, live=live)
+    _why(found, drawn, label, live=live)
 
 
 def _kinds(address: Address) -> tuple[str, ...]:
@@ -81,10 +90,11 @@ def _kinds(address: Address) -> tuple[str, ...]:
     return tuple(address.take("kinds", tuple(kind for kind in KIND_WORDS if kind in chosen)))
 
 
-def _curves(address: Address, found: Sweep, label: str, *, live: bool) -> None:
+def _curves(address: Address, found: Sweep, drawn: Same, label: str, *, live: bool) -> None:
     from nnlab.brightness_charts import accuracy_curves
 
-    picture(lambda mode: accuracy_curves(found, mode), label, "sevens", live=live)
+    same = ("brightness_accuracy", *drawn)
+    picture(lambda mode: accuracy_curves(found, mode), label, "sevens", live=live, same=same)
     let_paint(address)
     shown_at = address.take(
         "at", st.select_slider(options=[f"{b:g}" for b in BRIGHTNESSES], **address.widget("at"))
@@ -98,12 +108,15 @@ def _curves(address: Address, found: Sweep, label: str, *, live: bool) -> None:
         save_table(lambda: brightness_table(found, at), "brightness_table")
 
 
-def _why(found: Sweep, label: str, *, live: bool) -> None:
+def _why(found: Sweep, drawn: Same, label: str, *, live: bool) -> None:
     from nnlab.brightness_charts import accuracy_bars, homogeneity, saturation_curves
+
+    def one(draw: Callable[[Sweep, Mode], Chart], name: str) -> None:
+        picture(lambda mode: draw(found, mode), label, "sevens", live=live, same=(name, *drawn))
 
     left, right = st.columns(2, gap="medium")
     with left:
-        picture(lambda mode: saturation_curves(found, mode), label, "sevens", live=live)
+        one(saturation_curves, "brightness_saturation")
     with right:
-        picture(lambda mode: homogeneity(found, mode), label, "sevens", live=live)
-    picture(lambda mode: accuracy_bars(found, mode), label, "sevens", live=live)
+        one(homogeneity, "brightness_homogeneity")
+    one(accuracy_bars, "brightness_accuracy_bars")

@@ -58,7 +58,12 @@ def shapes(address: Address) -> None:
         answer("slope", slope, scientific(slope))
     from nnlab.activation_charts import curves  # loads Altair
 
-    picture(lambda mode: curves(chosen, tau, mode), f"τ = {tau:g}", "activations")
+    picture(
+        lambda mode: curves(chosen, tau, mode),
+        f"τ = {tau:g}",
+        "activations",
+        same=("activation_curves", chosen, tau),
+    )
     for name in chosen:
         st.caption(in_words(name, tau))
     let_paint(address)

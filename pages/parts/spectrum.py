@@ -58,7 +58,12 @@ def _pictures(spectra: Spectra) -> None:
     st.markdown("\n".join(f"- {plain(sentence)}" for sentence in spectrum_words(spectra)))
     config, law = spectra.network.config, linear_ranking(spectra.network)
     caption = f"{config.depth} x {spectra.width} {config.activation} · {config.initializer}"
-    picture(lambda mode: spectrum(spectra, law, mode), caption, "initialization")
+    picture(
+        lambda mode: spectrum(spectra, law, mode),
+        caption,
+        "initialization",
+        same=("spectrum", spectra.network),
+    )
     st.caption(plain(drawn_words(spectra)))
 
 

@@ -28,7 +28,7 @@ from nnlab.sweep_words import findings
 from pages.parts import sweep_run
 from pages.parts.address import Address
 from pages.parts.click import Place
-from pages.parts.figure import picture
+from pages.parts.figure import map_to_click, picture
 from pages.parts.plain import plain
 from pages.parts.save import lean
 from pages.parts.sweep_choice import NOTHING
@@ -135,7 +135,7 @@ def _picture(address: Address, swept: SweptRuns, axes: tuple[str, ...], *, live:
     if len(axes) > 1 and are_movable([len(swept.axes[name]) for name in axes]):
         said += " Ctrl and the mouse wheel zoom, dragging moves, a double click shows all again."
     st.caption(said)
-    picture(draw, about, "sweep", on_click=choose)
+    map_to_click(draw, about, "sweep", choose)
 
 
 def _key(field: str) -> str:

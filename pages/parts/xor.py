@@ -16,7 +16,7 @@ from nnlab.trajectory import Plan, Trajectory
 from nnlab.xor import CLOSED_FORM, CORNERS, TARGETS, corner_data, separable_words, truth_table, xor_verdict
 from pages.parts import pair, training
 from pages.parts.address import Address, Choice
-from pages.parts.figure import picture
+from pages.parts.figure import Same, picture
 from pages.parts.guess import answer, ask
 from pages.parts.save import save_table
 
@@ -104,10 +104,14 @@ def _answer(shown: tuple[Trajectory, ...]) -> None:
 def _pictures(shown: tuple[Trajectory, ...], step: int, *, live: bool) -> None:
     linear, bent = shown
     loss = bent.run.config.loss if bent.run.config is not None else "mse"
+
+    def at_step(trajectory: Trajectory, title: str, name: str) -> None:
+        _network(trajectory.at(step), title, name, loss, (trajectory.run.serial, step), live=live)
+
     pair.side_by_side(
-        lambda: _network(linear.at(step), f"Without activation, step {step}", "xor_linear", loss, live=live),
-        lambda: _network(CLOSED_FORM, "By hand: 2-2-1 ReLU", "xor_closed", "mse", live=live),
-        lambda: _network(bent.at(step), f"With activation, step {step}", "xor_bent", loss, live=live),
+        lambda: at_step(linear, f"Without activation, step {step}", "xor_linear"),
+        lambda: _network(CLOSED_FORM, "By hand: 2-2-1 ReLU", "xor_closed", "mse", (), live=live),
+        lambda: at_step(bent, f"With activation, step {step}", "xor_bent"),
     )
     from nnlab.xor_charts import LossCurve, loss_floor
 
@@ -118,10 +122,11 @@ def _pictures(shown: tuple[Trajectory, ...], step: int, *, live: bool) -> None:
         f"{linear.run.title} | {bent.run.title}",
         "xor",
         live=live,
+        same=("xor_loss_floor", linear.run.serial, bent.run.serial),
     )
 
 
-def _network(network: Network, title: str, name: str, loss: str, *, live: bool) -> None:
+def _network(network: Network, title: str, name: str, loss: str, drawn: Same, *, live: bool) -> None:
     from nnlab.surface import window_of
     from nnlab.surface_charts import decision_surface
     from nnlab.xor_charts import hidden_space
@@ -134,9 +139,16 @@ def _network(network: Network, title: str, name: str, loss: str, *, live: bool) 
         words,
         "xor",
         live=live,
+        same=(f"{name}_surface", *drawn),
     )
     st.caption(xor_verdict(network, loss))
     st.dataframe(truth_table(network), hide_index=True, column_order=TRUTH, key=f"{name}_table")
     if not live:
         save_table(lambda: truth_table(network), f"{name}_truth_table")
-    picture(lambda mode: replace(hidden_space(network, mode), name=f"{name}_hidden"), words, "xor", live=live)
+    picture(
+        lambda mode: replace(hidden_space(network, mode), name=f"{name}_hidden"),
+        words,
+        "xor",
+        live=live,
+        same=(f"{name}_hidden", *drawn),
+    )
