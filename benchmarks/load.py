@@ -3,8 +3,9 @@
 One server is driven through all phases: idle sessions, a class of readers and of ten that train, a killed
 tab, one visitor who means harm. Then runs are stopped outside of the server, timed to the moment they end.
 
-Visitors are websocket clients and a few Chromium tabs on the same machine. Nothing is pinned: how much
-processor time each side took, and how late the clients' own clock was, stands among the figures.
+Visitors are websocket clients and a few Chromium tabs on the same machine. Nothing is pinned, but the tabs
+take only the processor time that the others leave. How much each side took, and how late the clients' own
+clock was, stands among the figures.
 """
 
 from __future__ import annotations

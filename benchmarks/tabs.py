@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import random
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 from benchmarks.app import ARGUMENTS
@@ -17,18 +19,28 @@ from benchmarks.visitor import CANARY, PATIENCE, Seen
 LABEL = "tab of charts in a browser"  # drawing it takes the browser as long as the server
 PROGRESS = "[data-testid=stProgress]"
 CALM = "[data-testid=stApp][data-test-script-state=notRunning]"
+# The server is to have the cores that it is promised, as its visitors sit at machines of their own. The group
+# first: where the system shares time between sessions, it does so before it looks at a process.
+YIELDING = """#!/bin/sh
+echo 19 > /proc/self/autogroup
+exec nice -n 19 {path} "$@"
+"""
 
 
 @contextlib.asynccontextmanager
 async def chromium() -> AsyncIterator[Any]:
-    """Start the browser."""
+    """Start the browser, at the lowest priority."""
     from playwright.async_api import async_playwright
 
     path = next(found for name in ("chromium", "google-chrome") if (found := shutil.which(name)))
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        await browser.close()
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "chromium")
+        script.write_text(YIELDING.format(path=path))
+        script.chmod(0o700)
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=script, args=ARGUMENTS)
+            yield browser
+            await browser.close()
 
 
 async def visit(browser: Any, address: str, seen: Seen, name: str, end: float) -> None:
