@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -56,12 +57,10 @@ def picture(draw: Draw, caption: str, label: str, *, live: bool = False, same: S
                 _own_head(chart.name, chart.title, draw, caption, label)
             _show(chart)
         return
-    name = same[0]
+    name, drawn = same[0], cache(draw)
     with st.container(key=f"chart_{name}"):
-        head = st.container()
-        title = _drawn_once(name, repr(same), mode(), draw)
-        with head:
-            _own_head(name, title, draw, caption, label)
+        _own_head(name, _title(name, repr(same), mode(), drawn), draw, caption, label)
+        _drawn_once(repr(same), mode(), drawn)
 
 
 def map_to_click(draw: Draw, caption: str, label: str, on_click: Callable[[Place], None]) -> None:
@@ -79,8 +78,8 @@ def map_to_click(draw: Draw, caption: str, label: str, on_click: Callable[[Place
 # A class opens the same pages, most of whose time goes into their charts; and whoever changes something
 # beside a chart has the page drawn again. What the browser was sent is kept.
 @st.cache_resource(max_entries=MOST_KEPT, show_spinner=False)
-def _drawn_once(name: str, same: str, mode: Mode, _draw: Draw) -> str:
-    """Draw a chart without its head, and give its title.
+def _title(name: str, same: str, mode: Mode, _draw: Draw) -> str:
+    """Give a chart's title.
 
     Raises:
         ValueError: the chart has another name.
@@ -88,8 +87,13 @@ def _drawn_once(name: str, same: str, mode: Mode, _draw: Draw) -> str:
     chart = _draw(mode)
     if chart.name != name:
         raise ValueError(f"same: {name!r} is not the chart's name; allowed: {chart.name!r}")
-    _show(chart)
     return chart.title
+
+
+@st.cache_resource(max_entries=MOST_KEPT, show_spinner=False)
+def _drawn_once(same: str, mode: Mode, _draw: Draw) -> None:
+    """Draw a chart without its head."""
+    _show(_draw(mode))
 
 
 def _key(chart: Chart) -> str:
@@ -112,7 +116,7 @@ def _notes(notes: tuple[str, ...]) -> None:
 
 
 def _own_head(name: str, title: str, draw: Draw, caption: str, label: str) -> None:
-    # A fragment: else every chart of the section would be drawn anew for a popover that is opened.
+    # Else every chart of the section would be drawn anew for a popover that is opened.
     st.fragment(_head)(name, title, draw, (caption, label))
 
 
