@@ -25,7 +25,7 @@ MAX_SIGMA = 1e6
 ROUNDING = 1e-13
 # Schoenholz et al. 2017, section 5: networks train up to a depth of about 6 xi.
 DEPTHS_OF_XI = 6.0
-ROWS_AT_ONCE = 512  # points of a map scanned together: some 30 MB
+ROWS_AT_ONCE = 512  # points of a map scanned together: some 13 MB
 KEPT = 1024  # answers, of some hundred bytes each: a page asks for the same a dozen times
 HALVINGS = 60  # from a cell of the table down to the last bit
 

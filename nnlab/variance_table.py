@@ -21,7 +21,7 @@ LOWEST, HIGHEST = 1e-24, 1e24
 # power of the variance up to a small correction.
 FINE, COARSE = 40, 4
 BENDS = 1e6  # phi bends at variances between 1 / BENDS and BENDS
-AT_ONCE = 128  # variances integrated together: some 50 MB
+AT_ONCE = 128  # neighbors, which need about the same panels
 
 
 @dataclass(frozen=True)
