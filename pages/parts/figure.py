@@ -10,6 +10,7 @@ import streamlit as st
 
 from nnlab.palette import Mode
 from nnlab.run import Run
+from pages.parts.alone import alone
 from pages.parts.click import Place, clickable
 from pages.parts.plain import plain
 from pages.parts.save import save_chart
@@ -117,7 +118,7 @@ def _notes(notes: tuple[str, ...]) -> None:
 
 def _own_head(name: str, title: str, draw: Draw, caption: str, label: str) -> None:
     # Else every chart of the section would be drawn anew for a popover that is opened.
-    st.fragment(_head)(name, title, draw, (caption, label))
+    alone(_head, name, title, draw, (caption, label))
 
 
 # The contents of a popover are drawn once it is opened: hundreds of hidden buttons and formulas would
