@@ -17,11 +17,11 @@ check: $(VENV)/check.done browser lint ## Run every check, as CI does
 	@$(MAKE) --no-print-directory -j 2 test types audit # mypy takes what the tests leave of two cores
 
 test: $(VENV)/check.done ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 coverage: $(VENV)/check.done ## Run the tests and list the branches that none of them takes; half an hour
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
