@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
 import threading
@@ -17,6 +18,10 @@ from nnlab.courtesy import Courteous
 PATIENCE_SECONDS = 10.0
 # Of some hundred kilobytes at most: what visitors chose last, and go back to.
 MOST_KEPT = 48
+
+# A thread that computes while the interpreter goes ends the whole process with an error; between two networks
+# an errand can be broken off, and these take a second at most but for the largest.
+END_SECONDS = 3.0
 
 Found = TypeVar("Found")
 Told = Callable[[int], None]  # hears how far something is; what it raises breaks that off
@@ -76,6 +81,7 @@ class Errands:
         self._to_do: OrderedDict[Hashable, Errand[object]] = OrderedDict()
         self._done: OrderedDict[Hashable, Errand[object]] = OrderedDict()
         self._is_at_work = False
+        self._worker: threading.Thread | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -116,12 +122,24 @@ class Errands:
         with self._lock:
             self._done.clear()
 
+    def break_off(self) -> None:
+        """Leave what is to be done, and wait until nothing is at work."""
+        with self._lock:
+            for errand in self._to_do.values():
+                errand.asked.clear()
+            worker = self._worker
+        if worker is not None:
+            worker.join(END_SECONDS)
+
     def _begin(self) -> None:
         """Start to work; where the system gives no thread, the asker's own does it."""
+        worker = threading.Thread(target=self._work, name="nnlab-errand", daemon=True)
         try:
-            threading.Thread(target=self._work, name="nnlab-errand", daemon=True).start()
+            worker.start()
         except (RuntimeError, MemoryError):
             self._work()
+        else:
+            self._worker = worker
 
     def _work(self) -> None:
         while (taken := self._take()) is not None:
@@ -148,3 +166,4 @@ class Errands:
 
 
 ERRANDS = Errands()
+atexit.register(ERRANDS.break_off)
