@@ -3,8 +3,8 @@
 One server is driven through all phases: idle sessions, a class of readers and of ten that train, a killed
 tab, one visitor who means harm. Then runs are stopped outside of the server, timed to the moment they end.
 
-Visitors are websocket clients and a few Chromium tabs on the same machine. Nothing is pinned, but the tabs
-take only the processor time that the others leave. How much each side took, and how late the clients' own
+Visitors are websocket clients and a few Chromium tabs on the same machine. Nothing is pinned, but where the
+server wants both cores the tabs get a tenth of one. How much each side took, and how late the clients' own
 clock was, stands among the figures.
 """
 
