@@ -19,6 +19,9 @@ from nnlab.palette import CATEGORIES, THEMES, Mode
 HEIGHT = 280
 YOURS = "your network"
 MARKS = "Line: for one given input, exact. Band and dots: for all inputs of one number, bounds and drawn."
+AWAITED = (
+    "Line: for one given input, exact. Band: bounds for all inputs of one number. Dots follow once drawn."
+)
 TEXT = (
     "A ReLU layer whose units are all off passes nothing on, forward or backward. The line is the exact "
     "probability that this happens somewhere for one given input, without biases and with weights symmetric "
@@ -47,9 +50,9 @@ def born_dead_over_depth(places: Sequence[Place], chosen: tuple[int, int], mode:
             "chosen": _chosen(chosen, is_inside, YOURS),
         },
         make_table=lambda: _table(places),
-        notes=(MARKS,)
-        if is_inside
-        else (MARKS, f"Your network, {chosen[0]} layers deep, lies to the right."),
+        notes=_notes(
+            places, "" if is_inside else f"Your network, {chosen[0]} layers deep, lies to the right."
+        ),
     )
 
 
@@ -79,8 +82,14 @@ def born_dead_over_width(places: Sequence[Place], chosen: tuple[int, int], mode:
         spec=_width_spec(mode, f"depth {depth}", widest, low),
         frames={"rows": frame, "chosen": _chosen(chosen, is_inside, yours)},
         make_table=lambda: _table(places),
-        notes=(MARKS,) if is_inside else (MARKS, words),
+        notes=_notes(places, "" if is_inside else words),
     )
+
+
+def _notes(places: Sequence[Place], beyond: str) -> tuple[str, ...]:
+    """Say what the marks are, and where the chosen network lies if beyond the picture."""
+    is_drawn = any(place.drawn for place in places)
+    return tuple(filter(None, (MARKS if is_drawn else AWAITED, beyond)))
 
 
 def _frame(places: Sequence[Place]) -> pd.DataFrame:

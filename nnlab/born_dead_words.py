@@ -38,14 +38,14 @@ def born_dead_words(place: Place) -> list[str]:
         f"at width {other} it is {compared}. Dead means: for a given input some layer has all its units off, "
         "so that nothing reaches the output and no gradient comes back."
     ]
-    if place.drawn is not None:
-        low, high = chance(place.bounds.low), chance(place.bounds.high)
-        said = f"between {low} and {high}" if low != high else low
-        sentences.append(
-            "Networks with one input number that are dead for every input are fewer: with probability "
-            f"{said} by the published bounds; of {place.drawn.draws:,} drawn ones it is "
-            f"{percent(place.drawn.share)}."
-        )
+    low, high = chance(place.bounds.low), chance(place.bounds.high)
+    said = f"between {low} and {high}" if low != high else low
+    drawn = place.drawn
+    found = f"; of {drawn.draws:,} drawn ones it is {percent(drawn.share)}" if drawn is not None else ""
+    sentences.append(
+        "Networks with one input number that are dead for every input are fewer: with probability "
+        f"{said} by the published bounds{found}."
+    )
     wanted = width_for(depth)
     if place.one_input >= RARE:
         sentences.append(

@@ -26,6 +26,8 @@ from nnlab.phase_map import (
 )
 from nnlab.phase_marks import (
     HEIGHT,
+    MOST_MAPS,
+    Drawn,
     axes,
     cell_frame,
     clickable,
@@ -99,26 +101,33 @@ def _spec(mode: Mode, w_end: float) -> dict[str, Any]:
     return clickable(finish(alt.layer(*parts), mode, HEIGHT))
 
 
+@lru_cache(maxsize=MOST_MAPS)
+def _drawn(name: str, w_end: float, sigma_b: float, mode: Mode) -> Drawn:
+    """Draw all but the network."""
+    found, critical = depth_map(name, w_end, sigma_b), _critical(name, sigma_b)
+    areas = regions(np.tile(states(found.field), (len(found.depth), 1)))
+    too_deep = {word: area & ~found.trains for word, area in areas.items()}
+    frames = {
+        "image": image_frame(found.decades, SPAN, mode, w_end, ENDS),
+        **_line_frames(found, critical),
+        "words": word_frame({TRAINS: found.trains, **too_deep}, w_end, ENDS),
+        "cells": _cells(name, w_end, sigma_b),
+    }
+    return Drawn(_map_words(found, critical), frames)
+
+
 def depth_chart(network: RandomNetwork, mode: Mode) -> Chart:
     """Map of the gradient ratio over depth and sigma_w: the depth that still trains, and the network."""
     name, sigma_b = network.config.activation, network.total_sigma_b
     found = depth_map(name, w_top(network), sigma_b)
-    critical = _critical(name, sigma_b)
-    areas = regions(np.tile(states(found.field), (len(found.depth), 1)))
-    too_deep = {word: area & ~found.trains for word, area in areas.items()}
+    drawn = _drawn(name, found.w_top, sigma_b, mode)
     return Chart(
         name="depth_map",
         title=f"How deep can it be? The gradient over the whole network at sigma_b = {sigma_b:.3g}",
         how_to_read=HOW_TO_READ,
-        alt_text=f"{_map_words(found, critical)} {point_words(network)} Its depth is {network.config.depth}.",
+        alt_text=f"{drawn.words} {point_words(network)} Its depth is {network.config.depth}.",
         spec=_spec(mode, found.w_top),
-        frames={
-            "image": image_frame(found.decades, SPAN, mode, found.w_top, ENDS),
-            **_line_frames(found, critical),
-            "words": word_frame({TRAINS: found.trains, **too_deep}, found.w_top, ENDS),
-            "cells": _cells(name, found.w_top, sigma_b),
-            "point": point_frame(network, network.config.depth),
-        },
+        frames={**drawn.frames, "point": point_frame(network, network.config.depth)},
         make_table=lambda: _table(network, found),
     )
 

@@ -35,6 +35,7 @@ BESIDE = 0.08  # of a layer, by which dots of two quantities stand apart where b
 TABLE_COLUMNS = [
     "layer_index", "metric", "theory", "theory_low", "theory_high", "median", "lowest", "highest", "networks"
 ]  # fmt: skip
+DOT_TEXTS = dict.fromkeys(("word", "exact", "span", "expected", "state"), str)
 SHAPES = ("circle", "diamond")
 DOTS_TEXT = (
     "A dot is the median of the drawn networks in that layer, the bar through it goes from the lowest to the "
@@ -57,17 +58,20 @@ class _Series:
     band: np.ndarray | None = None
 
     @cached_property
-    def summary(self) -> pd.DataFrame:
+    def summary(self) -> dict[str, np.ndarray]:
         """Median, lowest, highest and number of finite values in each layer; NaN where there are none."""
-        rows_of_layers = []
-        for layer in range(self.drawn.shape[1]):
-            values = self.drawn[:, layer]
-            values = values[np.isfinite(values)]
-            numbers = (np.median(values), values.min(), values.max()) if len(values) else (np.nan,) * 3
-            rows_of_layers.append((layer + 1, *numbers, len(values)))
-        return pd.DataFrame(
-            rows_of_layers, columns=["layer_index", "median", "lowest", "highest", "networks"]
-        ).astype({"median": float, "lowest": float, "highest": float})
+        finite = np.isfinite(self.drawn)
+        count, layer = finite.sum(axis=0), np.arange(self.drawn.shape[1])
+        # What is not finite comes last when sorted; with a row of NaN after it there is always one to take.
+        lost = np.full((1, len(layer)), np.nan)
+        values = np.concatenate([np.sort(np.where(finite, self.drawn, np.nan), axis=0), lost])
+        return {
+            "layer_index": layer + 1,
+            "median": (values[(count - 1) // 2, layer] + values[count // 2, layer]) / 2,
+            "lowest": values[0],
+            "highest": values[count - 1, layer],
+            "networks": count,
+        }
 
 
 def _series(
@@ -82,61 +86,68 @@ def _series(
 def _table(series: Sequence[_Series]) -> pd.DataFrame:
     parts = []
     for one in series:
-        theory = np.full(one.drawn.shape[1], np.nan) if one.theory is None else one.theory
-        table = one.summary.assign(theory=theory, metric=one.metric)
-        band = np.full((len(table), 2), np.nan) if one.band is None else one.band
-        table = table.assign(theory_low=band[:, 0], theory_high=band[:, 1])
-        parts.append(table[TABLE_COLUMNS])
+        layers = one.drawn.shape[1]
+        theory = np.full(layers, np.nan) if one.theory is None else one.theory
+        band = np.full((layers, 2), np.nan) if one.band is None else one.band
+        told = {"metric": one.metric, "theory": theory, "theory_low": band[:, 0], "theory_high": band[:, 1]}
+        parts.append(pd.DataFrame({**one.summary, **told})[TABLE_COLUMNS])
     return pd.concat(parts, ignore_index=True)
 
 
+# Pandas takes a millisecond for each of its steps, and a page draws four of these pictures for every place of
+# a slider: columns are made whole first.
 def _dots(series: Sequence[_Series], floor: float | None) -> pd.DataFrame:
     """Give the dots to draw; with a floor, exact zeros stand on it."""
+    parts = [_dots_of(one, number, len(series), floor) for number, one in enumerate(series)]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    is_drawn = columns["networks"] > 0
+    return pd.DataFrame({name: values[is_drawn] for name, values in columns.items()}).astype(DOT_TEXTS)
+
+
+def _dots_of(one: _Series, number: int, count: int, floor: float | None) -> dict[str, np.ndarray]:
+    """Give the columns of one of `count` quantities."""
     show = scientific if floor is not None else percent
-    parts = []
-    for number, one in enumerate(series):
-        found = one.summary
-        expected = [None] * len(found) if one.theory is None else list(one.theory)
-        found = found.assign(
-            word=one.word,
-            place=found["layer_index"] + BESIDE * (2 * number - len(series) + 1),
-            exact=[show(value) for value in found["median"]],
-            span=[f"{show(low)} to {show(high)}" for low, high in zip(found["lowest"], found["highest"])],
-            expected=["none" if value is None else show(float(value)) for value in expected],
-        )
-        parts.append(found.iloc[spread(len(found), MAX_DOTS)])
-    frame = pd.concat(parts, ignore_index=True).rename(columns={"layer_index": "layer", "median": "shown"})
-    frame["state"] = "value"
+    kept = spread(one.drawn.shape[1], MAX_DOTS)
+    found = {name: values[kept] for name, values in one.summary.items()}
+    low, middle, high = (list(map(show, found[name].tolist())) for name in ("lowest", "median", "highest"))
+    told = [None] * len(kept) if one.theory is None else one.theory[kept].tolist()
+    is_zero = (found["median"] == 0) & (floor is not None)
+    shown = {"shown": found["median"], "lowest": found["lowest"], "highest": found["highest"]}
     if floor is not None:
-        frame["state"] = np.where(frame["shown"] == 0, "zero", "value")
-        for column in ("shown", "lowest", "highest"):
-            frame[column] = frame[column].where(frame[column] != 0, floor)
-    frame = frame[frame["networks"] > 0]
-    return frame.astype({"layer": float, "place": float, "networks": float})
+        shown = {name: np.where(values == 0, floor, values) for name, values in shown.items()}
+    return {
+        "layer": found["layer_index"].astype(float),
+        "place": found["layer_index"] + BESIDE * (2 * number - count + 1),
+        "networks": found["networks"].astype(float),
+        "word": np.repeat(one.word, len(kept)),
+        "exact": np.array(middle),
+        "span": np.array([f"{least} to {most}" for least, most in zip(low, high, strict=True)]),
+        "expected": np.array(["none" if value is None else show(value) for value in told]),
+        "state": np.where(is_zero, "zero", "value"),
+        **shown,
+    }
 
 
 def _lines(series: Sequence[_Series], *, is_log: bool) -> pd.DataFrame:
-    parts = [
-        pd.DataFrame({"layer": np.arange(1.0, len(one.theory) + 1), "word": one.word, "shown": one.theory})
-        for one in series
-        if one.theory is not None
-    ]
-    frame = pd.concat(parts, ignore_index=True)
+    told = [(one.word, one.theory) for one in series if one.theory is not None]
+    shown = np.concatenate([theory for _, theory in told])
+    layer = np.concatenate([np.arange(1.0, len(theory) + 1) for _, theory in told])
+    word = np.repeat([word for word, _ in told], [len(theory) for _, theory in told])
     # Vega cannot draw what is beyond the numbers that it divides and multiplies.
-    usable = np.isfinite(frame["shown"]) & (np.abs(frame["shown"]) < LARGEST)
-    return frame[usable & (frame["shown"] > 0)] if is_log else frame[usable]
+    usable = np.isfinite(shown) & (np.abs(shown) < LARGEST) & ((shown > 0) | (not is_log))
+    frame = pd.DataFrame({"layer": layer[usable], "word": word[usable], "shown": shown[usable]})
+    return frame.astype({"word": str})
 
 
 def _bands(series: Sequence[_Series]) -> pd.DataFrame:
-    parts = [pd.DataFrame({"layer": [], "word": [], "low": [], "high": []})]
-    for one in series:
-        if one.band is not None:
-            number = np.arange(1.0, len(one.band) + 1)
-            columns = {"layer": number, "word": one.word, "low": one.band[:, 0], "high": one.band[:, 1]}
-            known = np.isfinite(one.band).all(axis=1) & (one.band > 0).all(axis=1)
-            parts.append(pd.DataFrame(columns)[known & (one.band[:, 1] < LARGEST)])
-    kinds = {"layer": float, "low": float, "high": float, "word": str}
-    return pd.concat([part.astype(kinds) for part in parts], ignore_index=True)
+    told = [(one.word, one.band) for one in series if one.band is not None]
+    ends = np.concatenate([np.empty((0, 2)), *(band for _, band in told)])
+    layer = np.concatenate([np.empty(0), *(np.arange(1.0, len(band) + 1) for _, band in told)])
+    word = np.concatenate([np.empty(0, str), *(np.repeat(word, len(band)) for word, band in told)])
+    known = np.isfinite(ends).all(axis=1) & (ends > 0).all(axis=1) & (ends[:, 1] < LARGEST)
+    columns = {"layer": layer, "word": word, "low": ends[:, 0], "high": ends[:, 1]}
+    frame = pd.DataFrame({name: values[known] for name, values in columns.items()})
+    return frame.astype({"word": str})
 
 
 @dataclass(frozen=True)
@@ -252,7 +263,7 @@ def _words(series: Sequence[_Series], ensemble: Ensemble | None, *, is_log: bool
     show = scientific if is_log else percent
     parts = []
     for one in series:
-        found = one.summary["median"].to_numpy()
+        found = one.summary["median"]
         for number in dict.fromkeys((1, one.drawn.shape[1])):
             said = [] if ensemble is None else [f"{show(float(found[number - 1]))} as drawn"]
             if one.theory is not None:

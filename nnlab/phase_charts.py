@@ -16,6 +16,8 @@ from nnlab.palette import THEMES, Mode
 from nnlab.phase_map import Edge, PhaseMap, b_top, edge, phase_map, ratio_decades, states, w_top
 from nnlab.phase_marks import (
     HEIGHT,
+    MOST_MAPS,
+    Drawn,
     axes,
     cell_frame,
     clickable,
@@ -56,9 +58,8 @@ HOW_TO_READ = (
 )
 
 
-@lru_cache(maxsize=32)
 def _cells(name: str, w_end: float, b_end: float) -> pd.DataFrame:
-    """Give the cells that can be clicked; they are remembered and shared, and nobody changes them."""
+    """Give the cells that can be clicked."""
     x, y = sigma_w_columns(w_end), b_end * np.arange(ROWS + 1) / ROWS
     field = mean_field_map(name, x[None, :], y[:, None])
     return told(cell_frame(x, y, w_end, (0.0, b_end)), field, ratio_decades(field.chi, np.array(2)))
@@ -107,25 +108,30 @@ def _edge_frames(line: Edge) -> dict[str, pd.DataFrame]:
     return {"edge": frame, "lone": pd.DataFrame({"x": line.sigma_w[alone], "y": line.sigma_b[alone]})}
 
 
+@lru_cache(maxsize=MOST_MAPS)
+def _drawn(name: str, w_end: float, b_end: float, mode: Mode) -> Drawn:
+    """Draw all but the network."""
+    found, line, ends = phase_map(name, w_end, b_end), edge(name, b_end), (0.0, b_end)
+    frames = {
+        "image": image_frame(found.decades, SPAN, mode, w_end, ends),
+        **_edge_frames(line),
+        "words": word_frame(regions(states(found.field)), w_end, ends),
+        "cells": _cells(name, w_end, b_end),
+    }
+    return Drawn(f"{_map_words(found)} {_edge_words(line)}", frames)
+
+
 def phase_chart(network: RandomNetwork, mode: Mode) -> Chart:
     """Map of what a layer does to gradients over sigma_w and sigma_b: the edge of chaos, and the network."""
-    name = network.config.activation
-    found = phase_map(name, w_top(network), b_top(network))
-    ends = (0.0, found.b_top)
-    line = edge(name, found.b_top)
+    name, ends = network.config.activation, (w_top(network), b_top(network))
+    found, line, drawn = phase_map(name, *ends), edge(name, ends[1]), _drawn(name, *ends, mode)
     return Chart(
         name="phase_map",
         title=f"Order and chaos with {ACTIVATIONS[name].label}: gradient change per layer",
         how_to_read=HOW_TO_READ,
-        alt_text=f"{_map_words(found)} {_edge_words(line)} {point_words(network)}",
-        spec=_spec(mode, found.w_top, found.b_top),
-        frames={
-            "image": image_frame(found.decades, SPAN, mode, found.w_top, ends),
-            **_edge_frames(line),
-            "words": word_frame(regions(states(found.field)), found.w_top, ends),
-            "cells": _cells(name, found.w_top, found.b_top),
-            "point": point_frame(network, None),
-        },
+        alt_text=f"{drawn.words} {point_words(network)}",
+        spec=_spec(mode, *ends),
+        frames={**drawn.frames, "point": point_frame(network, None)},
         make_table=lambda: _table(network, found, line),
         notes=plain_words(network) + _dashed_notes(name, line),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -27,7 +28,18 @@ COLUMNS = 20
 WORD_COLUMNS, WORD_ROWS = 20, 5
 THEORY_COLUMNS = ("sigma_w", "sigma_b", "q_star", "chi", "xi")
 
+# Drawn once for all networks that share a map, as all that differ in depth or width only do.
+MOST_MAPS = 16
+
 Ends = tuple[float, float]  # of an upright axis
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """All of a map but the network: what it shows, in words, and its frames, which nobody changes."""
+
+    words: str
+    frames: dict[str, pd.DataFrame]
 
 
 def sigma_w_columns(top: float) -> np.ndarray:

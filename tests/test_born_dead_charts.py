@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from chart_checks import assert_charts_explain_themselves
 
 from nnlab.born_dead import born_dead_at_one_input, draw_born_dead, draw_born_dead_by_depth
 from nnlab.born_dead_charts import born_dead_over_depth, born_dead_over_width
-from nnlab.born_dead_curves import DRAWS, curve_over_width, curves_over_depth, shown_depth, shown_widths
+from nnlab.born_dead_curves import (
+    DRAWS,
+    WIDEST,
+    curve_over_width,
+    curves_over_depth,
+    draw_curves,
+    shown_depth,
+    shown_widths,
+)
 from nnlab.born_dead_words import born_dead_words, chance, chosen_words, width_for
 
 OVER_DEPTH = curves_over_depth((2, 4), 20)
 OVER_WIDTH = curve_over_width(10, 12)
+TOLD_OVER_DEPTH = curves_over_depth((2, 4), 20, is_drawn=False)
+TOLD_OVER_WIDTH = curve_over_width(10, 12, is_drawn=False)
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
-def test_the_pictures_explain_themselves(mode):
+@pytest.mark.parametrize(
+    ("over_depth", "over_width"),
+    [(OVER_DEPTH, OVER_WIDTH), (TOLD_OVER_DEPTH, TOLD_OVER_WIDTH)],
+    ids=["drawn", "told"],
+)
+def test_the_pictures_explain_themselves(over_depth, over_width, mode):
     charts = [
-        born_dead_over_depth(OVER_DEPTH, (10, 100), mode),
-        born_dead_over_width(OVER_WIDTH, (10, 4), mode),
+        born_dead_over_depth(over_depth, (10, 100), mode),
+        born_dead_over_width(over_width, (10, 4), mode),
     ]
     assert_charts_explain_themselves(charts, mode)
 
@@ -53,6 +70,29 @@ def test_both_curves_are_of_the_same_networks_drawn_once(monkeypatch):
     assert curve_over_width(20, 4)[3].drawn == over_depth[20, 4]
     monkeypatch.setattr("nnlab.born_dead_curves.draw_born_dead_by_depth", None)
     assert curve_over_width(7, 12)[11].drawn.draws == DRAWS  # a depth that nobody has asked for
+
+
+def test_what_is_drawn_for_later_is_not_drawn_again(monkeypatch):
+    heard: list[int] = []
+    assert draw_curves((20, 50), heard.append) == (20, 50)
+    assert heard == list(range(2 * WIDEST))
+    monkeypatch.setattr("nnlab.born_dead_curves.draw_born_dead_by_depth", None)
+    assert curve_over_width(40, WIDEST)[-1].drawn is not None
+    assert curves_over_depth(range(1, WIDEST + 1), 50)[-1].drawn is not None
+
+
+def test_without_drawn_networks_there_is_the_same_theory(monkeypatch):
+    monkeypatch.setattr("nnlab.born_dead_curves._drawn", None)
+    assert curves_over_depth((2, 4), 20, is_drawn=False) == TOLD_OVER_DEPTH  # nothing is drawn for it
+    for told, drawn in ((TOLD_OVER_DEPTH, OVER_DEPTH), (TOLD_OVER_WIDTH, OVER_WIDTH)):
+        assert all(place.drawn is None for place in told)
+        assert told == tuple(dataclasses.replace(place, drawn=None) for place in drawn)
+    chart = born_dead_over_width(TOLD_OVER_WIDTH, (10, 4), "light")
+    assert "Dots follow" in chart.notes[0]
+    assert (chart.make_table()["draws"] == 0).all()
+    words, more = (" ".join(born_dead_words(places[1])) for places in (TOLD_OVER_WIDTH, OVER_WIDTH))
+    assert words == more.replace("; of 1,000 drawn ones it is 90 %", "")
+    assert words != more
 
 
 @pytest.mark.parametrize("wrong", [0, -1, True, 2.0])

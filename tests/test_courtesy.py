@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-import time
 
 import pytest
 from streamlit.runtime.scriptrunner import ScriptRunner
@@ -14,7 +13,6 @@ from nnlab import courtesy
 from nnlab.config import ExperimentConfig
 from nnlab.jobs import RunJob
 from pages.parts import page
-from pages.parts.in_turn import in_turn
 
 
 @pytest.fixture
@@ -74,24 +72,3 @@ def test_nothing_gives_way_to_a_page_that_waits_itself():
     job._changed.set()
     page_waits.join()
     assert not courtesy.waits(page_waits)
-
-
-def test_what_takes_long_is_computed_in_turn_and_an_error_ends_a_turn():
-    at_once: list[int] = []
-    inside = [0]
-
-    @in_turn
-    def compute(number: int) -> int:
-        inside[0] += 1
-        at_once.append(inside[0])
-        time.sleep(0.01)
-        inside[0] -= 1
-        return 1 // number
-
-    with pytest.raises(ZeroDivisionError):
-        compute(0)
-    threads = [threading.Thread(target=compute, args=(1,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    wait_until(lambda: not any(thread.is_alive() for thread in threads))
-    assert at_once == [1] * 5

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from errands import run_and_settle, settle
 from streamlit.testing.v1 import AppTest
+from waiting import wait_until
 
+from nnlab.born_dead_curves import draw_curves
+from nnlab.errands import ERRANDS
 from nnlab.jacobian import draw_spectra
-from pages.parts import first_sight
+from pages.parts import born_dead, first_sight
 
 SCRIPT = Path(__file__).parent.parent / "dashboard.py"
 
@@ -75,6 +78,29 @@ def test_what_is_awaited_has_its_place(monkeypatch):
     assert "Drawing networks" not in texts(page)
     assert not page.get("skeleton")
     assert len(page.get("vega_lite_chart")) == 3
+
+
+def test_nobody_waits_for_dead_networks_to_be_drawn(monkeypatch):
+    is_open = threading.Event()
+    monkeypatch.setattr(
+        born_dead, "draw_curves", lambda ends, told: [told(7), is_open.wait(60), draw_curves(ends, told)][2]
+    )
+    ERRANDS.forget()
+    page = AppTest.from_function(both_sections, default_timeout=60)
+    page.query_params.update({"depth": "2", "dead_depth": "30"})
+    page.run()
+    assert "by the published bounds." in texts(page)
+    assert "Dots follow once drawn" in texts(page)
+    assert len(page.get("vega_lite_chart")) == 2
+    wait_until(lambda: ERRANDS._to_do["born dead", (50,)].progress == 7)
+    page.run()
+    assert "Drawing networks ... 7 of 16" in texts(page)  # two depths are below 50: one end of the pictures
+    is_open.set()
+    settle()
+    page.run()
+    assert "of 1,000 drawn ones it is" in texts(page)
+    assert "Dots follow" not in texts(page)
+    assert "Drawing networks" not in texts(page)
 
 
 @pytest.mark.parametrize(
