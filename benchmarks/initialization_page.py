@@ -29,14 +29,17 @@ WATCH = """(names) => new Promise((done) => {
   let pressed = 0, running = 0;
   const seen = Object.fromEntries(names.map((name) => [name, []]));
   const chart = "[data-testid=stVegaLiteChart]";
+  const changed = (element) => {
+    const name = element?.closest(chart) && names.find((name) => element.closest(`.st-key-chart_${name}`));
+    if (pressed && name) seen[name].push(performance.now() - pressed);
+  };
+  const {clearRect} = CanvasRenderingContext2D.prototype;  // with which a canvas is drawn anew
+  CanvasRenderingContext2D.prototype.clearRect = function (...place) {
+    changed(this.canvas);
+    return clearRect.apply(this, place);
+  };
   new MutationObserver((changes) => {
-    if (!pressed) return;
-    const now = performance.now() - pressed;
-    for (const {target} of changes) {
-      const element = target.nodeType === 1 ? target : target.parentElement;
-      const name = element?.closest(chart) && names.find((name) => element.closest(`.st-key-chart_${name}`));
-      if (name) seen[name].push(now);
-    }
+    for (const {target} of changes) changed(target.nodeType === 1 ? target : target.parentElement);
   }).observe(document.body, {subtree: true, childList: true, attributes: true, characterData: true});
   document.addEventListener("keydown", () => { pressed ||= performance.now(); }, {capture: true});
   const app = document.querySelector("[data-testid=stApp]");
@@ -46,6 +49,7 @@ WATCH = """(names) => new Promise((done) => {
     if (running && now - running > 1500) {
       const bursts = (times) => [
         times.find((time, place) => !(times[place + 1] - time < 100)) ?? null, times.at(-1) ?? null];
+      CanvasRenderingContext2D.prototype.clearRect = clearRect;
       return done({page: running - pressed,
         ...Object.fromEntries(names.map((name) => [name, bursts(seen[name])]))});
     }

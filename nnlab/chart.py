@@ -51,6 +51,9 @@ class Chart:
     make_table: Callable[[], pd.DataFrame]
     notes: tuple[str, ...] = ()
     is_empty: bool = False  # nothing to draw; the notes say why
+    # The browser sets a picture up anew whenever its spec or its words for screen readers change, which takes
+    # it longer than new data do. These stay while a slider moves; the page or the data say the rest.
+    steady_text: str = ""
 
     @property
     def drawable(self) -> dict[str, Any]:

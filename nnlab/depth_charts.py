@@ -125,6 +125,7 @@ def depth_chart(network: RandomNetwork, mode: Mode) -> Chart:
         name="depth_map",
         title=f"How deep can it be? The gradient over the whole network at sigma_b = {sigma_b:.3g}",
         how_to_read=HOW_TO_READ,
+        steady_text=drawn.words,  # where the network stands is said beside the map
         alt_text=f"{drawn.words} {point_words(network)} Its depth is {network.config.depth}.",
         spec=_spec(mode, found.w_top),
         frames={**drawn.frames, "point": point_frame(network, network.config.depth)},

@@ -23,6 +23,7 @@ from nnlab.chart import (
     spread,
 )
 from nnlab.ensemble import Ensemble
+from nnlab.movable_axis import axis_frame, axis_layers, ends_of, ticks_of, words_frame, words_layer
 from nnlab.numerals import percent, scientific
 from nnlab.palette import CATEGORIES, THEMES, Mode, blue
 from nnlab.prediction import Prediction
@@ -160,48 +161,37 @@ class _Axis:
     high: float
 
     @property
-    def channel(self) -> dict[str, Any]:
-        """Give title, scale and axis in Vega-Lite's words."""
+    def frame(self) -> pd.DataFrame:
+        """Give its ends and ticks as a dataset."""
         if not self.is_log:
-            scale: dict[str, Any] = {"domain": [self.low, self.high], "nice": False}
-            return {"title": self.title, "scale": scale, "axis": {"format": "%"}}
+            return axis_frame(self.low, self.high, (self.low, self.high))
         low, high = int(self.low), int(self.high)
-        scale = {"type": "log", "domain": [float(f"1e{low}"), float(f"1e{high}")], "nice": False}
-        ticks = {"values": decade_ticks(low, high), "labelExpr": DECADE_LABEL}
-        return {"title": self.title, "scale": scale, "axis": ticks}
+        return axis_frame(float(f"1e{low}"), float(f"1e{high}"), decade_ticks(low, high))
 
 
-def _layer_channel(depth: int) -> dict[str, Any]:
-    return {
-        "title": "layer, from the input to the output",
-        "scale": {"domain": [0.5, depth + 0.5], "nice": False},
-        "axis": {"values": layer_ticks(depth), "format": "d", "grid": False},
-    }
+def _across() -> dict[str, Any]:
+    axis = alt.Axis(values=ticks_of("across"), format="d", grid=False)
+    return {"title": "layer, from the input to the output", "scale": ends_of("across"), "axis": axis}
 
 
-def _spec(mode: Mode, depth: int, words: tuple[str, ...], axis: _Axis) -> dict[str, Any]:
-    """Give the spec of a depth and an axis: Altair takes a while, so it draws the same for all of them."""
-    template = _template(mode, words, depth == 1)
-    channels = {"x": _layer_channel(depth), "y": axis.channel}
-    layers = [{**layer, "encoding": _on(layer["encoding"], channels)} for layer in template["layer"]]
-    return {**template, "layer": layers}
-
-
-def _on(encoding: dict[str, Any], channels: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    of_fields = {name: channels[name] for name in channels if "field" in encoding[name]}
-    return encoding | {name: encoding[name] | channel for name, channel in of_fields.items()}
+def _upward(title: str, *, is_log: bool) -> dict[str, Any]:
+    if not is_log:
+        return {"title": title, "scale": ends_of("upward"), "axis": alt.Axis(format="%")}
+    axis = alt.Axis(values=ticks_of("upward"), labelExpr=DECADE_LABEL)
+    return {"title": title, "scale": ends_of("upward", type="log"), "axis": axis}
 
 
 @lru_cache(maxsize=64)
-def _template(mode: Mode, words: tuple[str, ...], is_single: bool) -> dict[str, Any]:
-    """Give the spec without title, scale and axis of x and y."""
+def _spec(mode: Mode, words: tuple[str, ...], title: str, *, is_log: bool, is_single: bool) -> dict[str, Any]:
+    """Give the spec, one for all depths and sizes: the browser keeps a picture while a slider moves."""
+    across, upward = _across(), _upward(title, is_log=is_log)
     colors = [blue(mode), CATEGORIES[1]][: len(words)]
     legend = alt.Legend(orient="top", symbolOpacity=1, symbolSize=90) if len(words) > 1 else None
     color = alt.Color("word:N", title=None, legend=legend).scale(domain=list(words), range=colors)
     shape = alt.Shape("word:N", title=None, legend=legend).scale(
         domain=list(words), range=list(SHAPES[: len(words)])
     )
-    y = alt.Y("shown:Q")
+    x, y = alt.X("layer:Q", **across), alt.Y("shown:Q", **upward)
     tooltip = [
         alt.Tooltip("layer:Q", title="layer"),
         alt.Tooltip("word:N", title="of"),
@@ -209,21 +199,23 @@ def _template(mode: Mode, words: tuple[str, ...], is_single: bool) -> dict[str, 
         alt.Tooltip("span:N", title="networks"),
         alt.Tooltip("expected:N", title="theory"),
     ]
-    theory = alt.Chart(rows("theory")).encode(x="layer:Q", y=y, color=color)
+    theory = alt.Chart(rows("theory")).encode(x=x, y=y, color=color)
     band = alt.Chart(rows("band")).mark_area(opacity=0.16, clip=True)
-    band = band.encode(x="layer:Q", y="low:Q", y2="high:Q", color=color)
+    band = band.encode(x=x, y=alt.Y("low:Q", **upward), y2="high:Q", color=color)
     line = theory.mark_line(strokeWidth=2, opacity=0.75, clip=True)
     # A line through one layer would not be seen.
     single = [theory.mark_tick(orient="horizontal", size=60, thickness=2)] if is_single else []
-    drawn = alt.Chart(rows()).encode(x="place:Q", color=color)
-    bars = drawn.mark_rule(strokeWidth=2, opacity=0.55).encode(y="lowest:Q", y2="highest:Q")
+    drawn = alt.Chart(rows()).encode(x=alt.X("place:Q", **across), color=color)
+    bars = drawn.mark_rule(strokeWidth=2, opacity=0.55)
+    bars = bars.encode(y=alt.Y("lowest:Q", **upward), y2="highest:Q")
     dots = drawn.mark_point(filled=True, size=55, opacity=1, stroke=THEMES[mode].background, strokeWidth=0.6)
     dots = dots.transform_filter("datum.state == 'value'").encode(y=y, shape=shape, tooltip=tooltip)
     zeros = drawn.mark_point(shape="triangle-down", filled=True, size=70, opacity=1, yOffset=-5)
     zeros = zeros.transform_filter("datum.state == 'zero'").encode(y=y, tooltip=tooltip)
     guide = alt.Chart(rows("guide")).mark_text(align="right", dx=-4, dy=-14, color=THEMES[mode].text)
     guide = guide.encode(x=alt.value("width"), y=y, text="word:N")
-    return finish(alt.layer(band, line, *single, bars, dots, zeros, guide), mode, HEIGHT)
+    parts = [band, line, *single, bars, dots, zeros, guide, *axis_layers("across", "upward"), words_layer()]
+    return finish(alt.layer(*parts), mode, HEIGHT)
 
 
 def _log_axis(series: Sequence[_Series], title: str) -> tuple[_Axis, float]:
@@ -276,19 +268,24 @@ def _chart(
     name: str, title: str, how_to_read: str, series: Sequence[_Series], ensemble: Ensemble | None,
     axis: _Axis, floor: float | None, mode: Mode,
 ) -> Chart:  # fmt: skip
-    words = tuple(one.word for one in series)
+    words, depth = tuple(one.word for one in series), series[0].drawn.shape[1]
     guide = _guide("exactly 0", floor or 0.0, series if floor is not None else ())
+    said = _words(series, ensemble, is_log=axis.is_log)
     return Chart(
         name=name,
         title=title,
         how_to_read=f"{how_to_read} {DOTS_TEXT}",
-        alt_text=f"{title}. {_words(series, ensemble, is_log=axis.is_log)}",
-        spec=_spec(mode, series[0].drawn.shape[1], words, axis),
+        alt_text=f"{title}. {said}",
+        steady_text=title,
+        spec=_spec(mode, words, axis.title, is_log=axis.is_log, is_single=depth == 1),
         frames={
             "rows": _dots(series, floor),
             "theory": _lines(series, is_log=axis.is_log),
             "band": _bands(series),
             "guide": guide,
+            "across": axis_frame(0.5, depth + 0.5, layer_ticks(depth)),
+            "upward": axis.frame,
+            "said": words_frame(said),
         },
         make_table=lambda: _table(series),
         notes=_notes(series, ensemble),

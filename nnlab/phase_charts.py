@@ -129,6 +129,7 @@ def phase_chart(network: RandomNetwork, mode: Mode) -> Chart:
         name="phase_map",
         title=f"Order and chaos with {ACTIVATIONS[name].label}: gradient change per layer",
         how_to_read=HOW_TO_READ,
+        steady_text=drawn.words,  # where the network stands is said beside the map
         alt_text=f"{drawn.words} {point_words(network)}",
         spec=_spec(mode, *ends),
         frames={**drawn.frames, "point": point_frame(network, None)},

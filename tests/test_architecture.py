@@ -66,7 +66,7 @@ LAYERS = (
     ("comparison", "watching", "rebuilt", "example_model", "forecast", "healing", "overlay"),
     ("overlay_table", "overlay_text", "overlay_sets"),
     ("lightning",),
-    ("gradient_charts", "histogram_charts", "line_charts", "unit_charts", "jobs", "warm_up"),
+    ("gradient_charts", "histogram_charts", "line_charts", "unit_charts", "jobs", "warm_up", "movable_axis"),
     (
         "activation_charts", "neuron_charts", "softmax_charts", "chain_charts", "collapse_charts",
         "xor_charts", "surface_charts", "neuron_map_charts", "signal_charts", "brightness_charts",
@@ -128,7 +128,7 @@ TORCH_FREE = (
     "phase_map", "criticality", "phase_words", "errands",
     "phase_marks", "phase_charts", "depth_charts",
     "cosine_theory", "scatter", "ensemble", "prediction", "agreement", "settled", "cure",
-    "signal_words", "theory_facts", "caveats", "initialization_charts",
+    "signal_words", "theory_facts", "caveats", "initialization_charts", "movable_axis",
     "paper", "papers", "paper_charts", "paper_table", "paper_result", "paper_job", "glorot_first_pass",
     "glorot_charts", "glorot_papers", "glorot_training", "he_2015", "makemore",
     "paper_rows", "paper_law_charts", "paper_depth_charts", "linear_task", "saxe_times", "saxe_modes",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
+import vl_convert
 from chart_checks import assert_charts_explain_themselves
 
 from nnlab.columns import meanings
@@ -82,6 +84,33 @@ def test_dots_are_medians_bars_the_range_and_lines_theory():
     )
 
 
+@pytest.mark.parametrize("chart", CHARTS.values(), ids=CHARTS)
+def test_a_picture_keeps_its_spec_and_its_name_while_a_slider_moves(chart):
+    shallow, deep, wide = (
+        drawn(chart, depth=depth, width=width) for depth, width in ((3, 9), (90, 9), (3, 99))
+    )
+    assert shallow.spec is deep.spec is wide.spec
+    assert shallow.steady_text == deep.steady_text == wide.steady_text == shallow.title
+    for one in (shallow, deep):
+        assert one.alt_text == f"{one.title}. {one.frames['said']['said'].item()}"
+
+
+def test_ends_and_ticks_are_data():
+    chart = drawn(initial_gradient, depth=90)
+    across, upward = chart.frames["across"], chart.frames["upward"]
+    assert across["tick"].iloc[[0, -1]].tolist() == [1, 90]
+    assert (across[["low", "high"]] == [0.5, 90.5]).all(axis=None)
+    shown = [*chart.frames["theory"]["shown"], *chart.frames["rows"]["lowest"]]
+    low, high = upward["low"].iloc[0], upward["high"].iloc[0]
+    assert low <= min(shown) < 100 * low
+    assert high >= max(shown)
+    assert upward["tick"].iloc[0] == low
+    svg = vl_convert.vegalite_to_svg(standalone_spec(chart, ""))
+    found = re.findall(r"<text[^>]*>([^<]+)</text>", svg)
+    assert {"1", "90", f"{low:.0e}".replace("e-0", "e-")} <= set(found)
+    assert f'aria-label="{chart.frames["said"]["said"].item()}"' in svg
+
+
 def test_exact_zeros_stand_on_the_floor_and_are_named():
     network = network_of(activation="step")
     ensemble = ensemble_of(network, relative_to_last_hidden=np.zeros((3, 3)))
@@ -131,7 +160,7 @@ def test_rank_is_a_share_of_what_is_possible_and_a_negative_cosine_has_room():
     chart = initial_likeness(predict(network), ensemble, "light")
     assert chart.frames["rows"].query("word == 'rank in use'")["shown"].tolist() == [0.25] * 3
     assert "32 directions" in chart.how_to_read
-    low = chart.spec["layer"][1]["encoding"]["y"]["scale"]["domain"][0]
+    low = chart.frames["upward"]["low"].iloc[0]
     assert low <= -0.08
 
 

@@ -143,6 +143,19 @@ def test_the_network_is_where_its_numbers_are():
     assert float(point["factor"]) == pytest.approx(1.585**14.5, rel=0.05)
 
 
+def test_a_map_keeps_all_but_the_point_while_the_network_moves():
+    for draw in CHARTS.values():
+        here, there = (draw(network("tanh", 0.3, gain, depth=30), "light") for gain in (1.1, 2.5))
+        deeper = draw(network("tanh", 0.3, 2.5, depth=60), "light")
+        for one in (there, deeper):
+            assert one.spec is here.spec
+            assert one.steady_text == here.steady_text
+            assert one.steady_text in one.alt_text
+            kept = [name for name in one.frames if one.frames[name] is here.frames[name]]
+            assert set(one.frames) - set(kept) == {"point"}
+        assert not there.frames["point"].equals(here.frames["point"])
+
+
 def test_words_stand_inside_of_their_regions():
     words = phase_chart(network("tanh"), "light").frames["words"].set_index("word")
     assert set(words.index) == {VANISHING, EXPLODING}

@@ -56,7 +56,7 @@ def picture(draw: Draw, caption: str, label: str, *, live: bool = False, same: S
                 _head(chart.name, chart.title, lambda mode: chart)
             else:
                 _own_head(chart.name, chart.title, draw, caption, label)
-            _show(chart)
+            _show(chart, live=live)
         return
     name, drawn = same[0], cache(draw)
     with st.container(key=f"chart_{name}"):
@@ -72,7 +72,7 @@ def map_to_click(draw: Draw, caption: str, label: str, on_click: Callable[[Place
         if chart.is_empty:
             _show(chart)
         else:
-            clickable(chart.drawable, chart.alt_text, _key(chart), on_click)
+            clickable(chart.drawable, chart.steady_text or chart.alt_text, _key(chart), on_click)
             _notes(chart.notes)
 
 
@@ -101,12 +101,14 @@ def _key(chart: Chart) -> str:
     return f"vega_{chart.name}"
 
 
-def _show(chart: Chart) -> None:
+def _show(chart: Chart, *, live: bool = False) -> None:
+    # A picture that changes every second would be set up anew as often, were its numbers among these words.
+    words = f"{chart.name.replace('_', ' ')}, while the network is trained" if live else chart.steady_text
     if chart.is_empty:
         st.empty()
     else:
         st.vega_lite_chart(
-            spec=chart.drawable, theme=None, width="stretch", alt=chart.alt_text, key=_key(chart)
+            spec=chart.drawable, theme=None, width="stretch", alt=words or chart.alt_text, key=_key(chart)
         )
     _notes(chart.notes)
 
