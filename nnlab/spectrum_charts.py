@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nnlab.chart import Chart, finish, rows, spread
+from nnlab.movable_axis import axis_frame, axis_layers, ends_of, ticks_of, words_frame, words_layer
 from nnlab.numerals import percent
 from nnlab.palette import CATEGORIES, THEMES, Mode, blue
 from nnlab.spectrum_words import own_label, power_words, stretch_words
@@ -56,17 +57,21 @@ def spectrum(spectra: Spectra, law: SingularRanking | None, mode: Mode) -> Chart
     inside = frame["log10"].between(low, high)
     guides = [(0.0, "1: length kept")] * (low <= 0 <= high)
     lanes = [low - FLOOR * (high - low) * part for part in (0.25, 0.5, 0.75)]
+    said = _alt_text(spectra, labels)
     return Chart(
         name="spectrum",
         title="Stretch of each direction (singular values s of the Jacobian)",
         how_to_read=TEXT,
-        alt_text=_alt_text(spectra, labels),
-        spec=_spec(mode, labels, low, high, has_zero, law is not None),
+        alt_text=said,
+        steady_text="Singular values of Jacobians, ranked",
+        spec=_spec(mode, labels, has_law=law is not None),
         frames={
             "rows": frame[inside].assign(exact=[power_words(v) for v in frame.loc[inside, "log10"]]),
             "zeros": pd.concat([_zeros(*row) for row in zip(labels, kinds, lanes, strict=True)]),
             "guide": _words(guides),
             "floor": _words([(lanes[1], "exactly 0")] * has_zero),
+            "upward": axis_frame(low - FLOOR * (high - low) * has_zero, high, _ticks(low, high)),
+            "said": words_frame(said),
         },
         make_table=lambda: _table(spectra),
         notes=() if is_empty else _notes(frame[~inside]),
@@ -113,20 +118,17 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 @lru_cache(maxsize=64)
-def _spec(
-    mode: Mode, labels: tuple[str, ...], low: float, high: float, has_zero: bool, has_law: bool
-) -> dict[str, Any]:
+def _spec(mode: Mode, labels: tuple[str, ...], *, has_law: bool) -> dict[str, Any]:
     theme = THEMES[mode]
     series = [*labels, THEORY] if has_law else list(labels)
     colors = [blue(mode), CATEGORIES[1], CATEGORIES[2], theme.text]
     dashes = [[1, 0], [7, 3], [2, 2], [3, 5]]
-    floor = low - FLOOR * (high - low) if has_zero else low
     x = alt.X("share:Q", title="directions, the most stretched first")
     x = x.scale(domain=[0, 1], nice=False).axis(format=".0%", tickCount=5, grid=False)
     words = "datum.value == 0 ? '1' : '1e' + format(datum.value, 'd')"
     words = f"replace({words}, '\u2212', '-')"
-    y = alt.Y("log10:Q", title="stretch s").scale(domain=[floor, high], nice=False)
-    y = y.axis(values=_ticks(low, high), labelExpr=words)
+    axis = alt.Axis(values=ticks_of("upward"), labelExpr=words)
+    y = alt.Y("log10:Q", title="stretch s", scale=ends_of("upward"), axis=axis)
     color = alt.Color("series:N", title=None).scale(domain=series, range=colors[: len(series)])
     color = color.legend(orient="top", columns=2, symbolType="stroke", symbolStrokeWidth=3, symbolSize=250)
     dash = alt.StrokeDash("series:N", title=None).scale(domain=series, range=dashes[: len(series)])
@@ -143,7 +145,7 @@ def _spec(
     zeros = zeros.encode(x=x, y=y, color=color, tooltip=tooltip[::2])
     word = alt.Chart(rows("floor")).mark_text(align="left", dx=4, color=theme.text)
     word = word.encode(x=alt.value(0), y=y, text="word:N")
-    parts = [*_kept_length(mode), lines, hover, zeros, word]
+    parts = [*_kept_length(mode), lines, hover, zeros, word, *axis_layers("upward"), words_layer()]
     return finish(alt.layer(*parts), mode, HEIGHT)
 
 
