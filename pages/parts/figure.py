@@ -103,7 +103,7 @@ def _key(chart: Chart) -> str:
 
 def _show(chart: Chart, *, live: bool = False) -> None:
     # A picture that changes every second would be set up anew as often, were its numbers among these words.
-    words = f"{chart.name.replace('_', ' ')}, while the network is trained" if live else chart.steady_text
+    words = f"{chart.name.replace('_', ' ')}, during training" if live else chart.steady_text
     if chart.is_empty:
         st.empty()
     else:
