@@ -198,9 +198,10 @@ def guide_layers(mode: Mode) -> list[alt.Chart]:
 
 
 def decade_ticks(low: int, high: int) -> list[float]:
-    """Give powers of ten from 10^low to 10^high, thinned to MAX_TICKS."""
+    """Give powers of ten from 10^low to 10^high, thinned to MAX_TICKS; where 1 is among them, it stays."""
     stride = max(1, math.ceil((high - low + 1) / MAX_TICKS))
-    return [float(f"1e{exponent}") for exponent in range(low, high + 1, stride)]
+    first = math.ceil(low / stride) * stride
+    return [float(f"1e{exponent}") for exponent in range(first, high + 1, stride)]
 
 
 def decades(values: np.ndarray | Sequence[float]) -> tuple[int, int]:

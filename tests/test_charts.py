@@ -213,7 +213,10 @@ def test_helpers_of_axes():
     assert decades([3e-8, 0.0, math.nan, 0.2]) == (-8, 0)
     assert decades([0.0]) == (-1, 0)
     assert decade_ticks(-8, 0)[0] == 1e-8
-    assert len(decade_ticks(-46, 3)) <= 9
+    assert len(decade_ticks(-46, 3)) <= 8
+    assert decade_ticks(-46, 0) == [float(f"1e{exponent}") for exponent in range(-42, 1, 6)]
+    for low in range(-46, 0):
+        assert 1.0 in decade_ticks(low, 3)
     assert state_of(np.array([0.0, 1.0, math.nan, math.inf])).tolist() == [
         "zero", "value", "undefined", "undefined",
     ]  # fmt: skip
