@@ -25,6 +25,7 @@ MAX_POINTS = 100
 MAX_LIVE = 40
 HOVER_EVERY = 5  # points of a line that answer the mouse; each is a mark the browser must draw
 MAX_TICKS = 8
+MAX_LAYERS_NAMED = 12  # numbers of two digits beside each other on half a screen
 MAX_NAMES = 24  # names of modules on one axis
 MAX_MISSING = 4  # layers that a note names
 # 1e-6, 1e0: without the plus sign and the typographic minus that d3 writes.
@@ -120,8 +121,11 @@ def drawn_places(run: Run, count: int, most: int) -> list[int]:
 
 
 def layer_ticks(count: int) -> list[int]:
-    """Give the layer numbers to print on an axis of `count` layers."""
-    return [1 + position for position in spread(count, 12)]
+    """Give the layer numbers to print on an axis of `count` layers: evenly apart, but for the last one."""
+    stride = max(1, math.ceil((count - 1) / (MAX_LAYERS_NAMED - 1)))
+    # Two numbers closer than half a stride would run into each other.
+    even = range(1, count - stride // 2, stride)
+    return [*even, count] if count > 1 else [1]
 
 
 def step_axis(**options: Any) -> alt.Axis:

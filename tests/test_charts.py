@@ -19,6 +19,7 @@ from nnlab.chart import (
     decades,
     drawn_decades,
     drawn_places,
+    layer_ticks,
     spread,
     state_of,
 )
@@ -205,6 +206,17 @@ def test_live_axes_do_not_move_while_a_run_goes_on(stored):
     early, later = stored.until(20), stored.until(200)
     for name in ("loss", "accuracy", "saturation"):
         assert draw(name, early, 20, "light").spec is draw(name, later, 200, "light").spec
+
+
+@pytest.mark.parametrize("count", [*range(1, 30), 65, 100, 101])
+def test_numbers_of_layers_are_evenly_apart(count):
+    ticks = layer_ticks(count)
+    apart = np.diff(ticks)
+    assert (ticks[0], ticks[-1]) == (1, count)
+    assert len(ticks) <= 12
+    assert len(set(apart[:-1])) <= 1
+    if count > 2:
+        assert apart[0] / 2 <= apart[-1] <= 1.5 * apart[0]
 
 
 def test_helpers_of_axes():
