@@ -201,11 +201,15 @@ def guide_layers(mode: Mode) -> list[alt.Chart]:
     return [rule.encode(y=alt.Y("shown:Q")), halo.encode(**position), word.encode(**position)]
 
 
-def decade_ticks(low: int, high: int) -> list[float]:
-    """Give powers of ten from 10^low to 10^high, thinned to MAX_TICKS; where 1 is among them, it stays."""
+def decade_exponents(low: int, high: int) -> range:
+    """Give exponents of ten from `low` to `high`, thinned to MAX_TICKS; where 0 is among them, it stays."""
     stride = max(1, math.ceil((high - low + 1) / MAX_TICKS))
-    first = math.ceil(low / stride) * stride
-    return [float(f"1e{exponent}") for exponent in range(first, high + 1, stride)]
+    return range(math.ceil(low / stride) * stride, high + 1, stride)
+
+
+def decade_ticks(low: int, high: int) -> list[float]:
+    """Give powers of ten from 10^low to 10^high, as `decade_exponents` does."""
+    return [float(f"1e{exponent}") for exponent in decade_exponents(low, high)]
 
 
 def decades(values: np.ndarray | Sequence[float]) -> tuple[int, int]:

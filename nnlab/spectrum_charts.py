@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from nnlab.chart import Chart, finish, rows, spread
+from nnlab.chart import Chart, decade_exponents, finish, rows, spread
 from nnlab.movable_axis import axis_frame, axis_layers, ends_of, ticks_of, words_frame, words_layer
 from nnlab.numerals import percent
 from nnlab.palette import CATEGORIES, THEMES, Mode, blue
@@ -25,7 +25,6 @@ FLOOR_POINTS = 24  # marks along the floor where singular values are 0
 HEIGHT = 320
 # The last few singular values of a Gaussian product fall off a cliff: the axis ends before them.
 DRAWN_SHARE = 0.98
-MAX_TICKS = 8
 FLOOR = 0.14  # of the axis, below its end, for what is exactly 0; a lane for each kind of weights
 THEORY = "theory, linear network"
 TEXT = (
@@ -70,7 +69,9 @@ def spectrum(spectra: Spectra, law: SingularRanking | None, mode: Mode) -> Chart
             "zeros": pd.concat([_zeros(*row) for row in zip(labels, kinds, lanes, strict=True)]),
             "guide": _words(guides),
             "floor": _words([(lanes[1], "exactly 0")] * has_zero),
-            "upward": axis_frame(low - FLOOR * (high - low) * has_zero, high, _ticks(low, high)),
+            "upward": axis_frame(
+                low - FLOOR * (high - low) * has_zero, high, decade_exponents(int(low), int(high))
+            ),
             "said": words_frame(said),
         },
         make_table=lambda: _table(spectra),
@@ -109,12 +110,6 @@ def _span(lines: list[pd.DataFrame]) -> tuple[float, float]:
     near = high - low + 4
     high = max(high, 1) if -near < high <= 1 else high
     return float(min(low, -1) if -1 <= low < near else low), float(high)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    stride = max(1, math.ceil((high - low + 1) / MAX_TICKS))
-    first = math.ceil(low / stride) * stride  # multiples, so that 1 has a tick
-    return [float(tick) for tick in range(first, int(high) + 1, stride)]
 
 
 @lru_cache(maxsize=64)
